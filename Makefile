@@ -1,0 +1,79 @@
+# Spatial-RAG: everything that people and machines start. `make` alone prints the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup ready build run test test-fast lint bench clean distclean
+
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+IN_ENV := cd $(ROOT) && source scripts/env.sh || exit 1
+
+ROBOT ?= sim
+
+# A relative path is the caller's, also under `make -C`.
+CALLER = $(if $(findstring w,$(firstword -$(MAKEFLAGS))),$(PWD),$(CURDIR))
+path = $(if $(filter /%,$(1)),$(1),$(CALLER)/$(1))
+quote = '$(subst ','\'',$(1))'
+flag = $(if $(2),$(1) $(call quote,$(2)))
+path_flag = $(if $(2),$(1) $(call quote,$(call path,$(2))))
+
+RUN_FLAGS = $(strip \
+  $(if $(BAG),$(call path_flag,--bag,$(BAG)),$(call flag,--robot,$(ROBOT))) \
+  $(call flag,--duration,$(DURATION)) \
+  $(call flag,--composition,$(COMPOSITION)) \
+  $(call path_flag,--memory,$(MEMORY)) \
+  $(call path_flag,--model,$(MODEL)) \
+  $(call flag,--rate,$(RATE)) \
+  $(call flag,--loop,$(LOOP)) \
+  $(call flag,--namespace,$(NAMESPACE)) \
+  $(call flag,--log-level,$(LOG_LEVEL)) \
+  $(call flag,--remap,$(REMAP)) \
+  $(call flag,--respawn,$(RESPAWN)))
+
+help:  ## print this
+	@echo 'make TARGET, where TARGET is one of'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
+	@echo 'run takes ROBOT=sim or BAG=path, and DURATION=seconds, COMPOSITION=true|false, MEMORY=path,'
+	@echo '  MODEL=path, RATE=factor, LOOP=true|false, NAMESPACE=name, LOG_LEVEL=level,'
+	@echo '  REMAP="from:=to …", RESPAWN=true|false'
+
+setup:  ## install what is missing into .venv and build (PYTHON=…, ROS_DISTRO=jazzy|kilted)
+	@$(ROOT)/scripts/setup.sh
+
+ready:
+	@$(ROOT)/scripts/setup.sh --quiet
+
+build:  ## run colcon again, in any case
+	@$(ROOT)/scripts/setup.sh --build
+
+run: ready  ## start all nodes on a robot or a recording, until Ctrl-C or for DURATION
+	@source $(ROOT)/scripts/env.sh && exec run_stack $(RUN_FLAGS)
+
+LINT = lint=0; ruff check --output-format concise . || lint=1; mypy || lint=1
+PYTEST = pytest $(PYTEST_ARGS)
+
+test: ready  ## lint, then all tests (PYTEST_ARGS='-k name')
+	@$(IN_ENV); \
+	$(LINT); \
+	$(PYTEST) -m 'not stack' -n 2; most=$$?; \
+	$(PYTEST) -m stack; stack=$$?; \
+	case $$lint.$$most$$stack in 0.00 | 0.05 | 0.50) ;; *) exit 1 ;; esac  # 5: none selected
+
+test-fast: ready  ## the tests that do not start the whole stack
+	@$(IN_ENV); $(PYTEST) -m 'not stack' -n 2
+
+lint: ready  ## ruff and mypy
+	@$(IN_ENV); $(LINT); exit $$lint
+
+bench: ready  ## every benchmark (benchmarks/*.py)
+	@$(IN_ENV); \
+	for file in benchmarks/[a-z]*.py; do \
+	  [ -e "$$file" ] || { echo 'There are no benchmarks yet.'; break; }; \
+	  echo "== $$file"; python "$$file" || failed=true; \
+	done; \
+	[ -z "$$failed" ]
+
+clean:  ## remove what was built
+	@rm -rf $(addprefix $(ROOT)/,build install log .mypy_cache .ruff_cache .pytest_cache)
+
+distclean: clean  ## remove .venv as well
+	@rm -rf $(ROOT)/.venv

@@ -1,0 +1,1 @@
+"""Starts Spatial-RAG, with ROS launch or without it."""

@@ -1,0 +1,40 @@
+"""Files that are taken where none are named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ament_index_python.packages import get_package_share_directory
+from spatial_rag_core.settings import Settings
+
+
+def state_folder() -> Path:
+    """Where memories and stand-in models are kept: spatial_rag in ROS_HOME (~/.ros)."""
+    return Path(os.environ.get('ROS_HOME') or Path.home() / '.ros') / 'spatial_rag'
+
+
+def parameter_file() -> Path:
+    """The parameters of the four nodes."""
+    return Path(get_package_share_directory('spatial_rag_bringup')) / 'config' / 'robot.yaml'
+
+
+def model_file() -> tuple[Path, str]:
+    """
+    The model bundle and a sentence that says which it is.
+
+    WM_CHECKPOINT_PATH, or an untrained model that is made on first use: no trained one ships
+    with this version.
+    """
+    settings = Settings.from_environment()
+    if settings.checkpoint_path:
+        return Path(settings.checkpoint_path), f'model {settings.checkpoint_path}'
+    size = 'tiny' if settings.use_tiny_models else 'resnet18'
+    path = state_folder() / (f'untrained-{size}-z{settings.z_dim}-a{settings.action_dim}'
+                             f'-i{settings.image_size}-k{settings.topk}.pt')
+    if not path.exists():
+        from spatial_rag_core.models.untrained import create_untrained_bundle  # torch: seconds
+        path.parent.mkdir(parents=True, exist_ok=True)
+        create_untrained_bundle(path, settings)
+    return path, (f'model {path} is UNTRAINED: good for trying the stack, its predictions mean '
+                  'nothing; name a trained one with MODEL, model_path or WM_CHECKPOINT_PATH')

@@ -1,0 +1,136 @@
+"""From what is asked to what is started: commands, and the parameters that they need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ament_index_python.packages import get_package_prefix
+from spatial_rag_bringup.defaults import model_file, state_folder
+from spatial_rag_bringup.run_options import RunOptions
+from spatial_rag_core.data.bag_roles import BagRoles, find_roles
+from spatial_rag_core.data.bag_source import BagSource
+from spatial_rag_core.errors import BagError
+import yaml
+
+EXECUTABLES = {'encoder': 'encoder_node', 'memory_writer': 'memory_writer_node',
+               'retriever': 'retriever_node', 'transition_predictor': 'transition_predictor_node'}
+PLAYED_TO_THE_END_SEC = 1.0
+"""A recording that would be cut by less than this is played to its end."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """
+    What to start.
+
+    nodes, source: name → command.  compressed: whether the camera is.  remarks: what a user
+    should know.  ends_itself: the source ends with the recording.
+    """
+
+    nodes: dict[str, list[str]]
+    source: tuple[str, list[str]]
+    compressed: bool
+    remarks: list[str]
+    ends_itself: bool
+
+
+def make_plan(options: RunOptions, folder: Path) -> RunPlan:
+    """Write the parameters into `folder`; raises BagError, BundleError for what is missing."""
+    parameters: dict[str, dict[str, Any]] = {name: {} for name in EXECUTABLES}
+    remarks = []
+    if options.model is None:
+        model, sentence = model_file()
+        remarks.append(sentence)
+    else:
+        model = options.model
+    memory = options.memory or state_folder() / f'memory-{_place(options)}.db'
+    remarks.append(f'memory {memory}')
+    for name in ('encoder', 'transition_predictor'):
+        parameters[name]['model_path'] = str(model)
+    for name in ('memory_writer', 'retriever'):
+        parameters[name]['memory_path'] = str(memory)
+    source, compressed = ['simulated_robot_node'], False
+    if options.bag is not None:
+        with BagSource(options.bag) as bag:
+            source, roles = _bag_plan(options, bag, parameters, remarks)
+        compressed = roles.compressed
+    overrides = folder / 'overrides.yaml'
+    overrides.write_text(yaml.safe_dump(
+        {f'/**/{name}': {'ros__parameters': values} for name, values in parameters.items()}))
+    common = ['--ros-args', '--log-level', options.log_level]
+    if options.namespace:
+        common += ['-r', f'__ns:=/{options.namespace.strip("/")}']
+    files = ['--params-file', str(options.params_file), '--params-file', str(overrides)]
+    executables = {'composed': 'composed'} if options.composition else EXECUTABLES
+    return RunPlan(
+        nodes={name: [_executable(executable), *common, *files]
+               for name, executable in executables.items()},
+        source=('bag_replay' if options.bag else 'simulated_robot',
+                [_executable(source[0]), *common, *source[1:]]),
+        compressed=compressed, remarks=remarks,
+        ends_itself=options.bag is not None and not options.loop)
+
+
+def _place(options: RunOptions) -> str:
+    return 'sim' if options.bag is None else options.bag.resolve().stem
+
+
+def _executable(name: str) -> str:
+    prefix = Path(get_package_prefix('spatial_rag_nodes'))
+    return str(prefix / 'lib' / 'spatial_rag_nodes' / name)
+
+
+def _bag_plan(options: RunOptions, bag: BagSource, parameters: dict[str, dict[str, Any]],
+              remarks: list[str]) -> tuple[list[str], BagRoles]:
+    """Command of the replay; sets what the nodes must know of the recording."""
+    roles = find_roles(bag.topics, options.remap)
+    if roles.pose is None:
+        raise BagError(f'{options.bag}: no pose (geometry_msgs/PoseStamped or nav_msgs/Odometry) '
+                       'in it, and without places nothing can be remembered; record one too')
+    parameters['encoder']['image_transport'] = 'compressed' if roles.compressed else 'raw'
+    frame = bag.first(roles.pose.name).header.frame_id
+    action = roles.action_kind or 'motion'
+    remarks.append(f'{options.bag}: {bag.duration_sec:.2f} s, camera {roles.camera.name} '
+                   f'({roles.camera.count}), pose {roles.pose.name} ({roles.pose.count}) in frame '
+                   f'{frame!r}, actions '
+                   + (roles.action.name if roles.action else 'derived from motion'))
+    for name in ('memory_writer', 'retriever', 'transition_predictor'):
+        parameters[name]['map_frame'] = frame
+        parameters[name]['pose_source'] = roles.pose_kind
+    for name in ('memory_writer', 'transition_predictor'):
+        parameters[name]['action_source'] = {'actions': 'topic'}.get(action, action)
+        if options.pose_axes:
+            parameters[name]['pose_axes'] = options.pose_axes
+    command = ['bag_replay_node', '-p', f'path:={options.bag}', '-p', f'rate:={options.rate}',
+               '-p', f'loop:={str(options.loop).lower()}',
+               '-p', f'duration_sec:={_limit(options, bag, remarks)}']
+    for theirs, ours in _renaming(options, roles).items():
+        command += ['-r', f'{theirs.lstrip("/")}:={ours.lstrip("/")}']
+    return command, roles
+
+
+def _limit(options: RunOptions, bag: BagSource, remarks: list[str]) -> float:
+    """How much of the recording is played [s]; 0.0: all of it."""
+    if options.duration_sec is None or options.loop:
+        return 0.0
+    limit = options.duration_sec * options.rate
+    if bag.duration_sec - limit >= PLAYED_TO_THE_END_SEC:
+        return limit
+    if bag.duration_sec > limit:
+        remarks.append(f'the recording ends {bag.duration_sec - limit:.2f} s after DURATION: '
+                       'it is played to its end')
+    return 0.0
+
+
+def _renaming(options: RunOptions, roles: BagRoles) -> dict[str, str]:
+    """Topic in the recording → topic of the contract, where they differ."""
+    suffix = '/compressed' if roles.compressed else ''
+    wanted = {roles.camera.name: f'/camera/image_raw{suffix}'}
+    if roles.pose is not None:
+        wanted[roles.pose.name] = '/odom' if roles.pose_kind == 'odometry' else '/pose'
+    if roles.action is not None:
+        wanted[roles.action.name] = '/cmd_vel' if roles.action_kind == 'twist' else '/actions'
+    return {**options.remap,
+            **{theirs: ours for theirs, ours in wanted.items() if theirs != ours}}

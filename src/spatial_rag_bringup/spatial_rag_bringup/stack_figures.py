@@ -1,0 +1,165 @@
+"""What the topics of a running stack tell: rates, latencies, losses. No ROS in here."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+import math
+import struct
+
+from spatial_rag_core.streams.metrics import p50_p99, RateWindow
+
+_MAX_OPEN_FRAMES = 2000
+
+
+def stamp_of_serialized(message: bytes) -> int:
+    """Stamp [ns] of a serialized message that begins with a std_msgs/Header (CDR, XTypes 7.4)."""
+    order = '<' if message[1] & 1 else '>'
+    sec, nanosec = struct.unpack_from(order + 'iI', message, 4)
+    return sec * 1_000_000_000 + nanosec
+
+
+class Stage:
+    """The way from one topic to another, matched by stamp: how long each message took [ms]."""
+
+    def __init__(self) -> None:
+        self.durations_ms: list[float] = []
+        self._open: OrderedDict[int, int] = OrderedDict()
+
+    def begin(self, stamp_ns: int, now_ns: int) -> None:
+        """The message of this stamp was seen on the first topic."""
+        self._open[stamp_ns] = now_ns
+        if len(self._open) > _MAX_OPEN_FRAMES:
+            self._open.popitem(last=False)
+
+    def end(self, stamp_ns: int, now_ns: int) -> None:
+        """It was seen on the second."""
+        began_ns = self._open.pop(stamp_ns, None)
+        if began_ns is not None:
+            self.durations_ms.append((now_ns - began_ns) / 1e6)
+
+    def recent(self) -> tuple[float, float]:
+        """The p50 and p99 of the newest hundred [ms]."""
+        return p50_p99(self.durations_ms[-100:])
+
+    def summary(self) -> dict[str, float | None]:
+        """The p50 and p99 of all [ms]."""
+        p50, p99 = p50_p99(self.durations_ms)
+        return {'p50': _rounded(p50), 'p99': _rounded(p99)}
+
+
+@dataclass
+class Stream:
+    """A topic: how many messages, and how many a second."""
+
+    window: RateWindow = field(default_factory=lambda: RateWindow(2.0))
+    first_ns: int = 0
+    last_ns: int = 0
+
+    def tick(self, now_ns: int) -> None:
+        """One message came."""
+        self.first_ns = self.first_ns or now_ns
+        self.last_ns = now_ns
+        self.window.tick(now_ns)
+
+    @property
+    def count(self) -> int:
+        """Messages so far."""
+        return self.window.count
+
+    def mean_hz(self) -> float | None:
+        """From the first message to the last."""
+        span = self.last_ns - self.first_ns
+        return _rounded((self.count - 1) * 1e9 / span) if span > 0 else None
+
+
+class Counters:
+    """Counts that nodes publish; a node that starts anew begins at 0 again."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[str, str], int] = {}
+        self._newest: dict[tuple[str, str], int] = {}
+
+    def update(self, node: str, key: str, value: int) -> None:
+        """The node says that its count stands at value."""
+        newest = self._newest.get((node, key), 0)
+        if value < newest:
+            self._before[node, key] = self._before.get((node, key), 0) + newest
+        self._newest[node, key] = value
+
+    def total(self, key: str) -> int:
+        """Sum over all nodes and their lives."""
+        return sum(count for table in (self._before, self._newest)
+                   for (_, name), count in table.items() if name == key)
+
+
+class StackFigures:
+    """All that is measured in one run."""
+
+    def __init__(self) -> None:
+        self.frames, self.latent, self.latent_next = Stream(), Stream(), Stream()
+        self.image_to_latent, self.image_to_latent_next = Stage(), Stage()
+        self.retrieval = Stage()
+        self.counters = Counters()
+        self.hits: list[int] = []
+        self.deaths = 0
+        self.memories_before: int | None = None
+        self.memories_now: int | None = None
+
+    @property
+    def memories_stored(self) -> int | None:
+        """Memories that this run added; None where nobody answered."""
+        if self.memories_before is None or self.memories_now is None:
+            return None
+        return self.memories_now - self.memories_before
+
+    @property
+    def frames_dropped(self) -> int:
+        """Frames without a latent that the rate limit does not explain."""
+        explained = sum(map(self.counters.total, ('frames_over_rate', 'frames_stale')))
+        return max(0, self.frames.count - self.latent.count - explained)
+
+    @property
+    def errors(self) -> int:
+        """Problems that the nodes reported, and nodes that died."""
+        return self.counters.total('errors') + self.deaths
+
+    def summary(self, duration_sec: float) -> dict[str, object]:
+        """The line RUN SUMMARY; None for what was not measured."""
+        return {
+            'duration_s': _rounded(duration_sec),
+            'latent_hz': self.latent.mean_hz(), 'latent_next_hz': self.latent_next.mean_hz(),
+            'image_to_latent_ms': self.image_to_latent.summary(),
+            'image_to_latent_next_ms': self.image_to_latent_next.summary(),
+            'frames_in': self.frames.count, 'frames_dropped': self.frames_dropped,
+            'frames_over_rate': self.counters.total('frames_over_rate'),
+            'latents': self.latent.count, 'latents_next': self.latent_next.count,
+            'memories_stored': self.memories_stored, 'memories_total': self.memories_now,
+            'retrieval_ms': self.retrieval.summary(),
+            'retrieved_mean': _rounded(sum(self.hits) / len(self.hits)) if self.hits else None,
+            'errors': self.errors}
+
+    def status_line(self, elapsed_sec: float, now_ns: int) -> str:
+        """One line for people."""
+        recent_hits = self.hits[-20:]
+        mean_hits = sum(recent_hits) / len(recent_hits) if recent_hits else 0.0
+        return (f'{elapsed_sec:4.0f} s | latent {self.latent.window.rate_hz(now_ns):4.1f} Hz, '
+                f'next {self.latent_next.window.rate_hz(now_ns):4.1f} Hz | p50/p99 ms: '
+                f'latent {_pair(self.image_to_latent)}, next {_pair(self.image_to_latent_next)}, '
+                f'retrieval {_pair(self.retrieval)} | {mean_hits:.1f} hits | '
+                f'stored {_or_dash(self.memories_stored)} | '
+                f'dropped {self.counters.total("frames_dropped")} | '
+                f'errors {self.errors}')
+
+
+def _pair(stage: Stage) -> str:
+    p50, p99 = stage.recent()
+    return '-' if math.isnan(p50) else f'{p50:.1f}/{p99:.1f}'
+
+
+def _or_dash(value: int | None) -> str:
+    return '-' if value is None else str(value)
+
+
+def _rounded(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 3)

@@ -1,0 +1,1 @@
+"""Where experience comes from: a simulated world and recordings."""

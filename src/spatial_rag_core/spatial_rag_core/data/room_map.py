@@ -1,0 +1,158 @@
+"""A floor plan of rooms and doors, drawn by lot from a seed, for a simulated robot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+import math
+
+from spatial_rag_core.data.room_plan import CELL_M, WALL, draw_plan
+from spatial_rag_core.data.room_styles import Pillar, SurfaceStyle, pillar_style, room_style
+from spatial_rag_core.errors import ConfigurationError
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PILLARS_PER_ROOM = 2
+_PILLAR_GAP_M = 0.9
+_VIEWPOINT_GAP_M = 0.6
+
+
+@dataclass(frozen=True, eq=False)
+class RoomMap:
+    """
+    Where walls, doors and pillars stand, and how they look; z is up, the ceiling is flat.
+
+    cells: int8 [rows, columns]: WALL, DOOR, or the number of the room (1, 2, …).  The cell
+    [iy, ix] covers x in [ix, ix + 1)·CELL_M and y in [iy, iy + 1)·CELL_M of the map frame [m].
+    styles: looks of the door frames (index DOOR) and of each room (index = its number).
+    doors: pairs of rooms that a door joins, the smaller number first.
+    """
+
+    cells: NDArray[np.int8]
+    styles: tuple[SurfaceStyle, ...]
+    doors: tuple[tuple[int, int], ...]
+    pillars: tuple[Pillar, ...]
+
+    @classmethod
+    def from_seed(cls, seed: int, size_m: float = 16.0) -> RoomMap:
+        """
+        Draw a square plan with sides of size_m; the same seed gives the same plan.
+
+        Every room can be reached from every other.  Raises ConfigurationError for a size outside
+        8 to 64 m.
+        """
+        if not 8.0 <= size_m <= 64.0:
+            raise ConfigurationError(f'size_m must lie between 8 and 64 m, got {size_m}')
+        rng = np.random.default_rng(seed)
+        plan = draw_plan(rng, round(size_m / CELL_M))
+        styles = tuple(room_style(rng, number, plan.room_count)
+                       for number in range(plan.room_count + 1))
+        bare = cls(plan.cells, styles, plan.doors, ())
+        return cls(plan.cells, styles, plan.doors, _place_pillars(rng, bare))
+
+    @property
+    def size_m(self) -> tuple[float, float]:
+        """Extent along x and y [m]."""
+        rows, columns = self.cells.shape
+        return columns * CELL_M, rows * CELL_M
+
+    @property
+    def room_count(self) -> int:
+        """How many rooms there are."""
+        return len(self.styles) - 1
+
+    def room_at(self, x: float, y: float) -> int:
+        """Return the number of the room at a point [m], DOOR in a door, WALL elsewhere."""
+        row, column = math.floor(y / CELL_M), math.floor(x / CELL_M)
+        rows, columns = self.cells.shape
+        if not (0 <= row < rows and 0 <= column < columns):
+            return WALL
+        return int(self.cells[row, column])
+
+    def is_clear(self, x: float, y: float, radius_m: float) -> bool:
+        """Tell whether a disc at a point [m] touches neither wall nor pillar."""
+        reach = range(math.floor((y - radius_m) / CELL_M), math.floor((y + radius_m) / CELL_M) + 1)
+        for row in reach:
+            for column in range(math.floor((x - radius_m) / CELL_M),
+                                math.floor((x + radius_m) / CELL_M) + 1):
+                if self._is_wall(row, column) and _cell_gap(row, column, x, y) < radius_m:
+                    return False
+        return all(math.hypot(x - pillar.x, y - pillar.y) >= radius_m + pillar.radius_m
+                   for pillar in self.pillars)
+
+    def _is_wall(self, row: int, column: int) -> bool:
+        rows, columns = self._wall_shape
+        return not (0 <= row < rows and 0 <= column < columns) or self._walls[row][column]
+
+    @cached_property
+    def _walls(self) -> list[list[bool]]:
+        walls: list[list[bool]] = (self.cells == WALL).tolist()
+        return walls
+
+    @cached_property
+    def _wall_shape(self) -> tuple[int, int]:
+        return len(self._walls), len(self._walls[0])
+
+    @cached_property
+    def cell_centers(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Coordinates x and y of the middle of each cell, float64 [rows, columns] each [m]."""
+        rows, columns = self.cells.shape
+        ys, xs = np.mgrid[0:rows, 0:columns]
+        return (xs + 0.5) * CELL_M, (ys + 0.5) * CELL_M
+
+    @cached_property
+    def clearance_m(self) -> NDArray[np.float64]:
+        """Distance from the middle of each cell to what stands nearest, [rows, columns] [m]."""
+        xs, ys = self.cell_centers
+        is_wall = self.cells == WALL
+        wall_x, wall_y = xs[is_wall], ys[is_wall]
+        clearance = np.empty(self.cells.shape)
+        for row in range(len(clearance)):  # by rows, to bound the memory of all pairs
+            dx = np.maximum(np.abs(xs[row, :, None] - wall_x) - CELL_M / 2, 0.0)
+            dy = np.maximum(np.abs(ys[row, :, None] - wall_y) - CELL_M / 2, 0.0)
+            clearance[row] = np.sqrt(dx * dx + dy * dy).min(axis=1)
+        for pillar in self.pillars:
+            gap = np.hypot(xs - pillar.x, ys - pillar.y) - pillar.radius_m
+            clearance = np.minimum(clearance, np.maximum(gap, 0.0))
+        return clearance
+
+    @cached_property
+    def viewpoints(self) -> NDArray[np.float64]:
+        """Two open places of each room, float64 [rooms, 2, (x, y)] [m]; room n is at n - 1."""
+        rng = np.random.default_rng(int(self.cells.clip(0).sum()))
+        return np.array([self._open_places(number, rng)
+                         for number in range(1, self.room_count + 1)])
+
+    def _open_places(self, number: int, rng: np.random.Generator) -> list[list[float]]:
+        in_room = np.where(self.cells == number, self.clearance_m, 0.0)
+        open_cells = np.argwhere(in_room >= min(_VIEWPOINT_GAP_M, in_room.max()))
+        first = open_cells[rng.integers(len(open_cells))]
+        second = open_cells[np.argmax(np.abs(open_cells - first).sum(axis=1))]
+        return [[(column + 0.5) * CELL_M, (row + 0.5) * CELL_M]
+                for row, column in (first, second)]
+
+
+def _cell_gap(row: int, column: int, x: float, y: float) -> float:
+    dx = max(column * CELL_M - x, 0.0, x - (column + 1) * CELL_M)
+    dy = max(row * CELL_M - y, 0.0, y - (row + 1) * CELL_M)
+    return math.hypot(dx, dy)
+
+
+def _place_pillars(rng: np.random.Generator, room_map: RoomMap) -> tuple[Pillar, ...]:
+    """Stand pillars where a robot can still pass on each side."""
+    xs, ys = room_map.cell_centers
+    pillars: list[Pillar] = []
+    total = room_map.room_count * _PILLARS_PER_ROOM
+    for index in range(total):
+        free = (room_map.cells == 1 + index // _PILLARS_PER_ROOM)
+        free &= room_map.clearance_m >= _PILLAR_GAP_M + 0.2
+        for other in pillars:
+            free &= np.hypot(xs - other.x, ys - other.y) >= 2 * _PILLAR_GAP_M
+        places = np.argwhere(free)
+        if len(places):
+            row, column = places[rng.integers(len(places))]
+            radius_m = float(rng.uniform(0.12, 0.2))
+            pillars.append(Pillar(float(xs[row, column]), float(ys[row, column]), radius_m,
+                                  pillar_style(rng, index, total)))
+    return tuple(pillars)

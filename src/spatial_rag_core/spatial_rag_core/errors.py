@@ -1,0 +1,76 @@
+"""
+Every error that Spatial-RAG raises on purpose.
+
+SpatialRagError
+├── ConfigurationError         a setting, parameter or argument out of its range
+├── InputError                 data from outside that cannot be used; the next one may be fine
+│   ├── ImageError             unknown encoding, wrong step, no pixels, not decodable
+│   ├── PoseError              not finite, no rotation, in another frame
+│   ├── ActionError            another length than action_dim, not finite
+│   └── LatentError            another length than z_dim, not finite
+├── BundleError                a model file is missing, damaged, or made for other dimensions
+├── BagError                   a recording is missing, damaged, or of an unknown type
+└── JournalError               the memory file cannot be used
+    ├── JournalUnavailableError   not writable, disk full, locked: it may recover by itself
+    ├── SchemaVersionError        written by a newer version of this software
+    ├── ModelMismatchError        holds latents of another encoder
+    └── JournalMismatchError      made with another datum, cell size or dimension
+
+Each message names the value and the remedy in one line.
+"""
+
+
+class SpatialRagError(Exception):
+    """Anything that Spatial-RAG itself reports."""
+
+
+class ConfigurationError(SpatialRagError, ValueError):
+    """A setting, parameter or argument is out of its range."""
+
+
+class InputError(SpatialRagError, ValueError):
+    """Data from outside cannot be used; the next message may be fine."""
+
+
+class ImageError(InputError):
+    """A picture has an unknown encoding, a wrong step, no pixels, or does not decode."""
+
+
+class PoseError(InputError):
+    """A pose is not finite, has no rotation, or is in another frame."""
+
+
+class ActionError(InputError):
+    """An action has another length than action_dim or is not finite."""
+
+
+class LatentError(InputError):
+    """A latent has another length than z_dim or is not finite."""
+
+
+class BundleError(SpatialRagError):
+    """A model file is missing, damaged, or made for other dimensions."""
+
+
+class BagError(SpatialRagError):
+    """A recording is missing, damaged, or holds no usable topic."""
+
+
+class JournalError(SpatialRagError):
+    """The memory file cannot be used."""
+
+
+class JournalUnavailableError(JournalError):
+    """The memory file cannot be read or written now: permissions, full disk, lock."""
+
+
+class SchemaVersionError(JournalError):
+    """The memory file was written by a newer version of this software."""
+
+
+class ModelMismatchError(JournalError):
+    """The memory file holds latents of another encoder."""
+
+
+class JournalMismatchError(JournalError):
+    """The memory file was made with another datum, cell resolution or dimension."""

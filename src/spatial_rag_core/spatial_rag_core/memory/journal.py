@@ -1,0 +1,246 @@
+"""The durable memory: an SQLite file in WAL mode that one process writes and many tail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+import json
+from pathlib import Path
+import sqlite3
+
+from spatial_rag_core.errors import JournalError, JournalUnavailableError, ModelMismatchError
+from spatial_rag_core.memory.index import IndexRows
+from spatial_rag_core.memory.journal_schema import create_tables, is_empty, JournalSpec, read_spec
+from spatial_rag_core.records import as_action, as_latent, Memory, Pose, Position, Quaternion
+
+import numpy as np
+
+_INSERT = ('INSERT INTO memories (id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, '
+           'action, session, robot, map_id, labels) VALUES (' + ', '.join('?' * 16) + ')')
+_BUSY_TIMEOUT_SEC = 2.0
+
+
+@dataclass(frozen=True)
+class JournalStats:
+    """Figures of a memory file; timestamps are Unix times [s], None where it is empty."""
+
+    count: int
+    last_seq: int
+    session_count: int
+    oldest: float | None
+    newest: float | None
+    file_size_bytes: int
+
+
+class Journal:
+    """
+    A memory file.
+
+    A memory counts as stored once append has returned: it then survives the death of the
+    process. Made by Journal.open_writer or Journal.open_reader; close it, or use it in `with`.
+    Errors of SQLite come out as JournalUnavailableError or JournalError.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, spec: JournalSpec) -> None:
+        self.path = path
+        self.spec = spec
+        self._connection = connection
+        self._model_id: str | None = None
+
+    @classmethod
+    def open_writer(cls, path: str | Path, spec: JournalSpec) -> Journal:
+        """Open for appending, made anew with `spec` where it is missing, else checked for it."""
+        path = Path(path).expanduser()
+        with _translated(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            connection = _connect(f'{path.resolve().as_uri()}?mode=rw')
+            try:
+                connection.execute('PRAGMA journal_mode = WAL')
+                connection.execute('PRAGMA synchronous = NORMAL')
+                connection.execute('PRAGMA foreign_keys = ON')
+                if is_empty(connection):
+                    create_tables(connection, spec)
+                read_spec(connection, str(path)).require_same(spec, str(path))
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection, spec)
+
+    @classmethod
+    def open_reader(cls, path: str | Path) -> Journal | None:
+        """Open for reading; None where the file does not exist or holds nothing yet."""
+        path = Path(path).expanduser()
+        with _translated(path):
+            if not path.exists() or path.stat().st_size == 0:
+                return None
+            connection = _connect(f'{path.resolve().as_uri()}?mode=ro')
+            try:
+                if is_empty(connection):
+                    connection.close()
+                    return None
+                spec = read_spec(connection, str(path))
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection, spec)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; what append has returned for is safe either way."""
+        with _translated(self.path):
+            self._connection.close()
+
+    @property
+    def model_id(self) -> str | None:
+        """The bundle whose latents the file holds; None until the first memory."""
+        if self._model_id is None:
+            with _translated(self.path):
+                row = self._connection.execute(
+                    "SELECT value FROM meta WHERE key = 'model_id'").fetchone()
+            self._model_id = None if row is None else str(row[0])
+        return self._model_id
+
+    def append(self, memories: Sequence[Memory]) -> list[int]:
+        """
+        Store all of them or none, and return their sequence numbers once committed.
+
+        Raises ModelMismatchError for latents of another encoder, LatentError and ActionError
+        for other lengths, JournalUnavailableError where the file cannot be written now.
+        """
+        if not memories:
+            return []
+        for memory in memories:
+            as_latent(memory.vector, self.spec.z_dim)
+            if len(memory.action):
+                as_action(memory.action, self.spec.action_dim)
+            self.claim(memory.model_id)
+        with _translated(self.path), self._transaction():
+            return [self._insert(memory) for memory in memories]
+
+    def claim(self, model_id: str) -> None:
+        """Make this model the file's author where it has none yet, else require that it is."""
+        if self.model_id is None:
+            with _translated(self.path):
+                self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('model_id', ?)",
+                                         (model_id,))
+        self.require_model(model_id)
+
+    def require_model(self, model_id: str) -> None:
+        """Raise ModelMismatchError where the file holds latents of another model."""
+        if self.model_id not in (None, model_id):
+            raise ModelMismatchError(
+                f'{self.path} holds latents of model {self.model_id}, got one of model '
+                f'{model_id}; latents of two encoders cannot be compared: start all nodes with '
+                'the same model_path, name another memory_path, or make one from the stored '
+                f'pictures: spatial-rag memory reencode {self.path} NEW_FILE --model BUNDLE')
+
+    def _insert(self, memory: Memory) -> int:
+        cursor = self._connection.execute(_INSERT, (
+            memory.id, memory.timestamp, *memory.position, *memory.orientation, memory.h3_cell,
+            memory.vector.astype('<f4').tobytes(), memory.action.astype('<f4').tobytes(),
+            memory.session, memory.robot, memory.map_id, json.dumps(memory.labels)))
+        seq = cursor.lastrowid
+        assert seq is not None
+        if memory.thumbnail:
+            self._connection.execute('INSERT INTO thumbnails VALUES (?, ?)',
+                                     (seq, memory.thumbnail))
+        return seq
+
+    def index_rows_after(self, seq: int, limit: int = 10_000) -> IndexRows:
+        """What an index needs of the next memories after `seq`, in order."""
+        with _translated(self.path):
+            rows = self._connection.execute(
+                'SELECT seq, h3_cell, vector, x, y, z, qx, qy, qz, qw, timestamp, session '
+                'FROM memories WHERE seq > ? ORDER BY seq LIMIT ?', (seq, limit)).fetchall()
+        return IndexRows(
+            seqs=np.array([row[0] for row in rows], np.int64),
+            cells=[row[1] for row in rows],
+            vectors=np.frombuffer(b''.join(row[2] for row in rows), '<f4').reshape(
+                len(rows), self.spec.z_dim),
+            positions=np.array([row[3:6] for row in rows], np.float64).reshape(-1, 3),
+            orientations=np.array([row[6:10] for row in rows], np.float32).reshape(-1, 4),
+            timestamps=np.array([row[10] for row in rows], np.float64),
+            sessions=[row[11] for row in rows])
+
+    def get(self, seqs: Sequence[int], with_thumbnails: bool = True) -> dict[int, Memory]:
+        """Whole memories by sequence number; those that are gone are left out."""
+        model_id = self.model_id or ''
+        thumbnail = 'jpeg' if with_thumbnails else 'NULL'
+        join = 'LEFT JOIN thumbnails USING (seq)' if with_thumbnails else ''
+        marks = ', '.join('?' * len(seqs))
+        with _translated(self.path):
+            rows = self._connection.execute(
+                'SELECT seq, id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, action, '
+                f'session, robot, map_id, labels, {thumbnail} FROM memories {join} '
+                f'WHERE seq IN ({marks})', list(seqs)).fetchall()
+        return {row[0]: _memory_from_row(row[1:], model_id) for row in rows}
+
+    @property
+    def last_seq(self) -> int:
+        """Sequence number of the newest memory; 0 where there is none."""
+        with _translated(self.path):
+            row = self._connection.execute('SELECT max(seq) FROM memories').fetchone()
+        return int(row[0] or 0)
+
+    def stats(self) -> JournalStats:
+        """Count the file through; takes time in proportion to its size."""
+        with _translated(self.path):
+            count, last_seq, oldest, newest, sessions = self._connection.execute(
+                'SELECT count(*), max(seq), min(timestamp), max(timestamp), '
+                'count(DISTINCT session) FROM memories').fetchone()
+            size = sum(part.stat().st_size for part in (
+                self.path, Path(f'{self.path}-wal')) if part.exists())
+        return JournalStats(count, last_seq or 0, sessions, oldest, newest, size)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute('BEGIN IMMEDIATE')
+        try:
+            yield
+            self._connection.execute('COMMIT')
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute('ROLLBACK')
+            raise
+
+
+def _connect(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_SEC,
+                           check_same_thread=False)
+
+
+def _memory_from_row(row: Sequence[object], model_id: str) -> Memory:
+    (memory_id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, action,
+     session, robot, map_id, labels, jpeg) = row
+    return Memory(
+        id=memory_id, vector=np.frombuffer(vector, '<f4').astype(np.float32),  # type: ignore
+        pose=Pose(Position(x, y, z), Quaternion(qx, qy, qz, qw)),  # type: ignore
+        h3_cell=h3_cell, timestamp=timestamp, model_id=model_id,  # type: ignore
+        action=np.frombuffer(action, '<f4').astype(np.float32),  # type: ignore
+        session=session, robot=robot, map_id=map_id,  # type: ignore
+        labels=tuple(json.loads(labels)), thumbnail=jpeg or b'')  # type: ignore
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Errors of SQLite and of the file system, told in our words."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise JournalUnavailableError(
+                f'memory file {path} cannot be used now: {error}; check that the folder is '
+                'writable, the disk is not full, and no other program locks it') from error
+        raise JournalError(f'memory file {path} is damaged or not a memory file: {error}; '
+                           'restore a copy or name another memory_path') from error
+    except OSError as error:
+        raise JournalUnavailableError(
+            f'memory file {path} cannot be used now: {error.strerror or error}; check that the '
+            'folder is writable or name another memory_path') from error

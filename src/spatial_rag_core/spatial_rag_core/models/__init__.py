@@ -1,0 +1,1 @@
+"""The world model: encoder, transition, decoder, and the bundle file that carries them."""

@@ -1,0 +1,217 @@
+"""What is remembered, what is asked, what is found: frozen records, checked at birth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+import math
+from typing import Literal, NamedTuple
+
+from spatial_rag_core.errors import ActionError, ConfigurationError, LatentError, PoseError
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Vector = NDArray[np.float32]
+RankBy = Literal['latent', 'pose']
+
+MAX_COORDINATE_M = 1e7
+"""A coordinate farther from the map's origin than this [m] is taken for a fault."""
+
+
+class Position(NamedTuple):
+    """A point in the map frame [m]."""
+
+    x: float
+    y: float
+    z: float = 0.0
+
+
+class Quaternion(NamedTuple):
+    """A rotation from the body frame to the map frame, unit length, (x, y, z, w) as in ROS."""
+
+    x: float
+    y: float
+    z: float
+    w: float
+
+
+IDENTITY = Quaternion(0.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """
+    Where the robot is, in the map frame.
+
+    Raises PoseError for a coordinate that is not finite or absurdly far, and for a quaternion
+    that is not of unit length to within 10 % (it is normalised otherwise).
+    """
+
+    position: Position
+    orientation: Quaternion = IDENTITY
+
+    def __post_init__(self) -> None:
+        position = Position(*map(float, self.position))
+        orientation = Quaternion(*map(float, self.orientation))
+        if not all(math.isfinite(value) for value in (*position, *orientation)):
+            raise PoseError(f'pose is not finite: position {tuple(position)} m, '
+                            f'orientation {tuple(orientation)}; check the localisation')
+        if max(map(abs, position)) > MAX_COORDINATE_M:
+            raise PoseError(f'position {tuple(position)} m is more than {MAX_COORDINATE_M:g} m '
+                            'from the map origin; check the localisation')
+        norm = math.sqrt(sum(value * value for value in orientation))
+        if not 0.9 <= norm <= 1.1:
+            raise PoseError(f'orientation {tuple(orientation)} has length {norm:.3g}, a rotation '
+                            'has length 1; fill orientation (w: 1.0 where there is none)')
+        object.__setattr__(self, 'position', position)
+        object.__setattr__(self, 'orientation', Quaternion(*(v / norm for v in orientation)))
+
+
+def as_latent(values: ArrayLike, z_dim: int | None = None) -> Vector:
+    """Copy to float32 [z_dim]; raises LatentError for another length or a value not finite."""
+    return _checked_vector(values, z_dim, 'latent', 'z_dim', LatentError)
+
+
+def as_action(values: ArrayLike, action_dim: int | None = None) -> Vector:
+    """Copy to float32 [action_dim]; raises ActionError for another length or not finite."""
+    return _checked_vector(values, action_dim, 'action', 'action_dim', ActionError)
+
+
+def _checked_vector(values: ArrayLike, size: int | None, name: str, size_name: str,
+                    error: type[LatentError] | type[ActionError]) -> Vector:
+    vector = np.array(values, dtype=np.float32)
+    if vector.ndim != 1 or (size is not None and len(vector) != size):
+        raise error(f'{name} has shape {list(vector.shape)}, expected [{size}] '
+                    f'({size_name}); sender and receiver must agree on {size_name}')
+    if not np.isfinite(vector).all():
+        index = int(np.argmin(np.isfinite(vector)))
+        raise error(f'{name} is not finite: element {index} is {vector[index]}; check the sender')
+    return vector
+
+
+NO_ACTION: Vector = np.zeros(0, np.float32)
+"""The action of a memory whose action is not known."""
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """
+    One remembered moment.
+
+    vector: latent, float32 [z_dim].  pose: in the map frame [m].  timestamp: Unix time of the
+    source frame [s].  action: what led here, float32 [action_dim], or empty where not known.
+    thumbnail: JPEG of the picture that the encoder saw, or empty.
+    """
+
+    id: str
+    vector: Vector
+    pose: Pose
+    h3_cell: str
+    timestamp: float
+    model_id: str
+    action: Vector = field(default_factory=lambda: NO_ACTION)
+    session: str = ''
+    robot: str = ''
+    map_id: str = ''
+    labels: tuple[str, ...] = ()
+    thumbnail: bytes = b''
+
+    @property
+    def position(self) -> Position:
+        """Where it was, in the map frame [m]."""
+        return self.pose.position
+
+    @property
+    def orientation(self) -> Quaternion:
+        """How the robot was turned, body frame to map frame."""
+        return self.pose.orientation
+
+
+@dataclass(frozen=True)
+class Box:
+    """An axis-aligned region of the map frame, both corners included [m]."""
+
+    low: Position
+    high: Position
+
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(value) for value in (*self.low, *self.high)):
+            raise ConfigurationError(f'box corners must be finite, got {self.low}, {self.high}')
+        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
+            raise ConfigurationError(
+                f'box low corner {tuple(self.low)} m must not exceed high {tuple(self.high)} m')
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryQuery:
+    """
+    What to look for; a field that is None does not restrict.
+
+    vector: latent to be near, float32 [z_dim]; needed for rank_by 'latent'.
+    pose: where the asker is; needed for radius_m and for rank_by 'pose'.
+    radius_m: 3-D distance from pose [m].  box: region of the map.  At most one of the two.
+    min_age_sec: leave out what lies closer than this to `timestamp`, before or after [s].
+    timestamp: the asker's moment, Unix time [s]; needed for min_age_sec.
+    after, before: time window, both ends included, Unix time [s].
+    model_id: the author of `vector`; an index refuses the latents of another.
+    rank_by: 'latent' gives L2 distance of latents; 'pose' gives |Δp|² + 3·(1 − cos Δθ) [m²].
+    """
+
+    k: int = 8
+    vector: Vector | None = None
+    pose: Pose | None = None
+    radius_m: float | None = None
+    box: Box | None = None
+    min_age_sec: float = 0.0
+    timestamp: float | None = None
+    after: float | None = None
+    before: float | None = None
+    session: str | None = None
+    model_id: str | None = None
+    rank_by: RankBy = 'latent'
+
+    def __post_init__(self) -> None:
+        self._check_ranges()
+        self._check_needs()
+
+    def _check_ranges(self) -> None:
+        if not 1 <= self.k <= 10_000:
+            raise ConfigurationError(f'k must lie between 1 and 10000, got {self.k}')
+        if self.radius_m is not None and not 0.0 < self.radius_m <= MAX_COORDINATE_M:
+            raise ConfigurationError(
+                f'radius_m must lie in (0, {MAX_COORDINATE_M:g}] m, got {self.radius_m}')
+        if not 0.0 <= self.min_age_sec < math.inf:
+            raise ConfigurationError(f'min_age_sec must be >= 0 s, got {self.min_age_sec}')
+        for name, value in (('timestamp', self.timestamp), ('after', self.after),
+                            ('before', self.before)):
+            if value is not None and not math.isfinite(value):
+                raise ConfigurationError(f'{name} must be a Unix time [s], got {value}')
+        if self.rank_by not in ('latent', 'pose'):
+            raise ConfigurationError(
+                f"rank_by must be 'latent' or 'pose', got {self.rank_by!r}")
+
+    def _check_needs(self) -> None:
+        if self.rank_by == 'latent' and self.vector is None:
+            raise ConfigurationError("rank_by 'latent' needs a vector; or use rank_by 'pose'")
+        if self.rank_by == 'pose' and self.pose is None:
+            raise ConfigurationError("rank_by 'pose' needs a pose; or use rank_by 'latent'")
+        if self.radius_m is not None and self.pose is None:
+            raise ConfigurationError(f'radius_m {self.radius_m} needs a pose to lie around')
+        if self.radius_m is not None and self.box is not None:
+            raise ConfigurationError('give radius_m or box, not both')
+        if self.min_age_sec > 0.0 and self.timestamp is None:
+            raise ConfigurationError(f'min_age_sec {self.min_age_sec} needs a timestamp')
+
+
+@dataclass(frozen=True, eq=False)
+class Hit:
+    """
+    A memory that was found.
+
+    distance: in the unit of the query's rank_by; smaller is nearer.
+    separation_m: 3-D distance from the query's pose [m]; NaN where the query had none.
+    """
+
+    memory: Memory
+    distance: float
+    separation_m: float

@@ -1,0 +1,1 @@
+"""Streams of stamped data: pacing, pose interpolation, motion, rates and latencies."""

@@ -1,0 +1,48 @@
+"""Latents that wait a moment for their memories."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+import time
+from typing import Generic, TypeVar
+
+from spatial_rag_core.errors import ConfigurationError
+
+Item = TypeVar('Item')
+
+_MAX_WAITING = 32
+
+
+class DeadlineJoin(Generic[Item]):
+    """Items by stamp [ns], each taken once: when its partner comes, or when its time is up."""
+
+    def __init__(self, timeout_sec: float) -> None:
+        if timeout_sec <= 0:
+            raise ConfigurationError(f'retrieval_timeout_sec must be > 0 s, got {timeout_sec}')
+        self._timeout_ns = round(timeout_sec * 1e9)
+        self._waiting: OrderedDict[int, tuple[Item, int]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, stamp_ns: int, item: Item) -> None:
+        """Let an item wait."""
+        self._waiting[stamp_ns] = (item, time.monotonic_ns() + self._timeout_ns)
+        if len(self._waiting) > _MAX_WAITING:
+            self._waiting.popitem(last=False)
+
+    def take(self, stamp_ns: int) -> Item | None:
+        """The item of this stamp; None where it never came or its time was up."""
+        item, _ = self._waiting.pop(stamp_ns, (None, 0))
+        return item
+
+    def expired(self) -> Iterator[Item]:
+        """Take those whose time is up, oldest first."""
+        now_ns = time.monotonic_ns()
+        while self._waiting:
+            stamp_ns, (item, deadline_ns) = next(iter(self._waiting.items()))
+            if deadline_ns > now_ns:
+                return
+            del self._waiting[stamp_ns]
+            yield item

@@ -1,0 +1,83 @@
+"""Actions where none are published: the motion that the poses show."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from spatial_rag_core.errors import ConfigurationError, PoseError
+from spatial_rag_core.records import as_action, Pose, Quaternion, Vector
+from spatial_rag_core.streams.pose_buffer import PoseBuffer
+
+BodyAxes = Literal['body', 'optical']
+
+_COMPONENTS = {2: (0, 5), 3: (0, 1, 5), 6: (0, 1, 2, 3, 4, 5)}
+"""action_dim → components of the twist (vx, vy, vz [m/s], wx, wy, wz [rad/s]), x forward."""
+
+
+class MotionActions:
+    """
+    The action at a moment, taken from the robot's own motion over the last window_sec.
+
+    action_dim 2: forward speed [m/s] and turn rate [rad/s]; 3: forward and leftward speed and
+    turn rate; 6: the whole twist. axes 'body' means that the pose's x points forward and z up
+    (REP 103), 'optical' that z points forward and y down (a camera's pose).
+    """
+
+    def __init__(self, poses: PoseBuffer, action_dim: int, axes: BodyAxes = 'body',
+                 window_sec: float = 0.1) -> None:
+        if action_dim not in _COMPONENTS:
+            raise ConfigurationError(
+                f'actions can be derived from motion for action_dim {sorted(_COMPONENTS)}, '
+                f'got {action_dim}; publish actions and set action_source: topic')
+        if axes not in ('body', 'optical'):
+            raise ConfigurationError(f"pose_axes must be 'body' or 'optical', got {axes!r}")
+        self._poses = poses
+        self._components = _COMPONENTS[action_dim]
+        self._axes = axes
+        self._window_ns = round(window_sec * 1e9)
+
+    def at(self, stamp_ns: int) -> Vector | None:
+        """Action float32 [action_dim] at stamp_ns, None where the poses do not reach back."""
+        try:
+            start, end = self._poses.at(stamp_ns - self._window_ns), self._poses.at(stamp_ns)
+        except PoseError:
+            return None
+        moved = twist(start, end, self._window_ns / 1e9)
+        if self._axes == 'optical':
+            moved = _optical_to_body(moved)
+        return as_action([moved[index] for index in self._components])
+
+
+def twist(start: Pose, end: Pose, duration_sec: float) -> tuple[float, ...]:
+    """Mean velocity (vx, vy, vz [m/s], wx, wy, wz [rad/s]) in the axes of `start`."""
+    inverse = _conjugate(start.orientation)
+    step = [b - a for a, b in zip(start.position, end.position, strict=True)]
+    x, y, z, _ = _multiply(_multiply(inverse, Quaternion(*step, 0.0)), start.orientation)
+    turn = _multiply(inverse, end.orientation)
+    return tuple(value / duration_sec for value in (x, y, z, *_rotation_vector(turn)))
+
+
+def _optical_to_body(moved: tuple[float, ...]) -> tuple[float, ...]:
+    """REP 103: optical z is forward, x is right, y is down."""
+    vx, vy, vz, wx, wy, wz = moved
+    return vz, -vx, -vy, wz, -wx, -wy
+
+
+def _conjugate(q: Quaternion) -> Quaternion:
+    return Quaternion(-q.x, -q.y, -q.z, q.w)
+
+
+def _multiply(a: Quaternion, b: Quaternion) -> Quaternion:
+    return Quaternion(a.w * b.x + a.x * b.w + a.y * b.z - a.z * b.y,
+                      a.w * b.y - a.x * b.z + a.y * b.w + a.z * b.x,
+                      a.w * b.z + a.x * b.y - a.y * b.x + a.z * b.w,
+                      a.w * b.w - a.x * b.x - a.y * b.y - a.z * b.z)
+
+
+def _rotation_vector(q: Quaternion) -> tuple[float, float, float]:
+    """Axis times angle [rad], the short way round."""
+    sign = -1.0 if q.w < 0 else 1.0
+    length = math.sqrt(q.x * q.x + q.y * q.y + q.z * q.z)
+    scale = 2.0 if length < 1e-9 else 2 * math.atan2(length, sign * q.w) / length
+    return sign * scale * q.x, sign * scale * q.y, sign * scale * q.z

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from spatial_rag_core.errors import (
+    ActionError,
+    ConfigurationError,
+    ImageError,
+    InputError,
+    LatentError,
+    PoseError,
+)
+from spatial_rag_core.models.bundle import Bundle
+
+import numpy as np
+import pytest
+
+
+def picture(height: int = 64, width: int = 64, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def latents(n: int, z_dim: int = 32, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, z_dim)).astype(np.float32)
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 500), (33, 17), (480, 640)])
+def test_a_picture_of_any_size_is_encoded(bundle: Bundle, size: tuple[int, int]) -> None:
+    assert bundle.resize(picture(*size)).shape == (64, 64, 3)
+    assert np.isfinite(bundle.encode_image(picture(*size))).all()
+
+
+def test_a_view_into_another_array_is_encoded_like_its_copy_and_stays_as_it_was(
+        bundle: Bundle) -> None:
+    bgr = picture(80, 120)
+    before = bgr.copy()
+    bgr.flags.writeable = False
+    view = bgr[::-2, ::3, ::-1]
+    assert np.array_equal(bundle.encode_image(view), bundle.encode_image(view.copy()))
+    assert np.array_equal(bgr, before)
+
+
+def test_shrinking_averages_over_an_area(bundle: Bundle) -> None:
+    board = np.zeros((128, 128, 3), np.uint8)
+    board[::2, ::2] = board[1::2, 1::2] = 255
+    assert np.ptp(bundle.resize(board)) == 0
+
+
+@pytest.mark.parametrize(('rgb', 'message'), [
+    (np.zeros((4, 4, 3), np.float32), 'must be an array of uint8, got float32'),
+    ([[[0, 0, 0]]], 'must be an array of uint8, got list'),
+    (np.zeros((4, 4), np.uint8), r'shape \[4, 4\], expected \[H, W, 3\]'),
+    (np.zeros((4, 4, 4), np.uint8), r'shape \[4, 4, 4\], expected \[H, W, 3\]'),
+    (np.zeros((0, 4, 3), np.uint8), r'no pixels, shape \[0, 4, 3\]'),
+])
+def test_what_is_not_an_rgb_picture_is_refused(
+        bundle: Bundle, rgb: np.ndarray, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        bundle.encode_image(rgb)
+
+
+@pytest.mark.parametrize(('depth_m', 'message'), [
+    (np.zeros((4, 4), np.uint16), 'depth_m must be an array of float32, got uint16'),
+    (np.zeros((4, 4, 1), np.float32), r'shape \[4, 4, 1\], expected \[H, W\]'),
+    (np.zeros((4, 0), np.float32), 'no pixels'),
+])
+def test_what_is_not_a_depth_picture_is_refused(
+        rich: Bundle, depth_m: np.ndarray, message: str) -> None:
+    with pytest.raises(ImageError, match=message):
+        rich.encode_image(picture(), depth_m)
+
+
+def test_a_hole_in_the_depth_stays_a_hole_of_its_size(rich: Bundle) -> None:
+    depth_m = np.full((480, 640), 2.0, np.float32)
+    depth_m[:7, :9] = np.nan
+    resized = rich._depth(depth_m)
+    assert resized is not None
+    assert resized.shape == (1, 1, 64, 64)
+    assert int(resized.isnan().sum()) == 1
+    assert np.isfinite(rich.encode_image(picture(), depth_m)).all()
+
+
+@pytest.mark.parametrize('proprio', [[1.0, 2.0], [1.0, 2.0, float('nan')], [[1.0, 2.0, 3.0]]])
+def test_proprioception_of_another_length_or_not_finite_is_refused(
+        rich: Bundle, proprio: list[float]) -> None:
+    with pytest.raises(InputError, match='proprio must be 3 finite numbers'):
+        rich.encode_image(picture(), None, proprio)
+
+
+def test_an_input_that_the_model_does_not_have_is_refused(bundle: Bundle) -> None:
+    with pytest.raises(ConfigurationError, match='no input depth_m; leave it out'):
+        bundle.encode_image(picture(), np.zeros((64, 64), np.float32))
+    with pytest.raises(ConfigurationError, match='no input proprio'):
+        bundle.encode_image(picture(), None, [1.0])
+    with pytest.raises(ConfigurationError, match='no input memory_pose'):
+        bundle.predict_next(latents(1)[0], [0, 0], latents(2), memory_pose=np.zeros((2, 4)))
+    with pytest.raises(ConfigurationError, match='no input memory_action'):
+        bundle.predict_next(latents(1)[0], [0, 0], latents(2), memory_action=np.zeros((2, 2)))
+
+
+def test_vectors_of_another_length_or_not_finite_are_refused(rich: Bundle) -> None:
+    z, memories = latents(1, 6)[0], latents(3, 6)
+    with pytest.raises(LatentError, match=r'shape \[5\], expected \[6\]'):
+        rich.predict_next(z[:5], [0, 0], memories)
+    with pytest.raises(ActionError, match=r'shape \[3\], expected \[2\]'):
+        rich.predict_next(z, [0, 0, 0], memories)
+    with pytest.raises(LatentError, match=r'memories has shape \[3, 5\], expected \[3, 6\]'):
+        rich.predict_next(z, [0, 0], memories[:, :5])
+    with pytest.raises(LatentError, match=r'memories has shape \[0\], expected \[0, 6\]'):
+        rich.predict_next(z, [0, 0], [])
+    with pytest.raises(LatentError, match='memories is not finite'):
+        rich.predict_next(z, [0, 0], np.full((3, 6), np.inf, np.float32))
+    with pytest.raises(PoseError, match=r'memory_pose has shape \[2, 4\], expected \[3, 4\]'):
+        rich.predict_next(z, [0, 0], memories, np.zeros((2, 4)))
+    with pytest.raises(ActionError, match=r'memory_action has shape \[3, 1\], expected \[3, 2\]'):
+        rich.predict_next(z, [0, 0], memories, None, np.zeros((3, 1)))
+    with pytest.raises(LatentError, match='not finite'):
+        rich.decode_image([np.nan] * 6)

@@ -1,0 +1,157 @@
+"""Replays a recording: the stored bytes, at the pace at which they were recorded."""
+
+from __future__ import annotations
+
+from importlib import import_module
+import sys
+import threading
+import time
+
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock as ClockMsg
+from spatial_rag_core.data.bag_source import BagMessage, BagSource, BagTopic
+from spatial_rag_core.errors import BagError
+from spatial_rag_core.streams.metrics import LatencyWindow
+from spatial_rag_nodes import qos
+from spatial_rag_nodes.conversions import time_from_ns
+from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.node_process import run_process
+from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+PARAMETERS = (
+    Parameter('path', '', 'rosbag2 folder, or a .mcap or .db3 file'),
+    Parameter('rate', 1.0, 'Times as fast as recorded', '', 0.01, 100.0),
+    Parameter('loop', False, 'Begin again at the end; the stamps then jump back'),
+    Parameter('duration_sec', 0.0, 'Play only so much of the recording; 0: all of it', 's',
+              0.0, 1e9),
+    Parameter('subscriber_wait_sec', 30.0, 'Wait at most this long for the first subscriber; '
+              '0: do not wait', 's', 0.0, 3600.0),
+    Parameter('clock_hz', 0.0, 'Publish /clock so often, for nodes with use_sim_time; 0: not '
+              'at all', 'Hz', 0.0, 1000.0),
+)
+
+SETTLE_SEC = 1.0
+"""Subscribers must have been the same for this long before the first message is sent."""
+
+
+class BagReplayNode(Node):
+    """
+    Publishes the topics of a recording under their own names, relative to its namespace.
+
+    Rename them as everywhere in ROS: --ros-args -r old/name:=new/name. Ends itself with the
+    recording, with exit code 1 where it turned out to be damaged.
+    """
+
+    def __init__(self) -> None:
+        super().__init__('bag_replay')
+        self._config = NodeParameters(self, PARAMETERS)
+        if not self._config['path']:
+            raise BagError('no recording: set path to a rosbag2 folder, .mcap or .db3 file')
+        self.exit_code = 0
+        self._bag = BagSource(self._config['path'])
+        self._topics: dict[str, Publisher] = {}
+        for topic in self._bag.topics:
+            self._offer(topic)
+        if not self._topics:
+            raise BagError(f'{self._config["path"]}: no topic has a type that is known here; '
+                           'install and source the packages of its messages')
+        self._clock_publisher = self.create_publisher(ClockMsg, '/clock', 10) if (
+            self._config['clock_hz'] > 0) else None
+        self._sent = self._loops = 0
+        self._late_ms = LatencyWindow(1000)
+        self._ending = threading.Event()
+        self._health = Health(self, self._figures)
+        self._player = threading.Thread(target=self._play, name='player', daemon=True)
+        self._player.start()
+
+    def _offer(self, topic: BagTopic) -> None:
+        try:
+            package, _, name = topic.type.partition('/msg/')
+            kind = getattr(import_module(f'{package}.msg'), name)
+        except (ImportError, AttributeError, ValueError):
+            self.get_logger().warning(f'{topic.name} is left out: its type {topic.type} is not '
+                                      'known here; install and source its package')
+            return
+        self._topics[topic.name] = self.create_publisher(
+            kind, topic.name.lstrip('/'), qos.replayed(bool(topic.transient_local)))
+
+    def _play(self) -> None:
+        """Runs in its own thread until the end of the recording."""
+        try:
+            self._wait_for_subscribers()
+            self.get_logger().info(f'playing {self._config["path"]}: '
+                                   f'{self._bag.duration_sec:.2f} s, {len(self._topics)} topics')
+            self._play_once()
+            while self._config['loop'] and not self._ending.is_set():
+                self._loops += 1
+                self._play_once()
+            for publisher in self._topics.values():
+                publisher.wait_for_all_acked(Duration(seconds=2.0))
+            self.get_logger().info(f'played {self._sent} messages')
+        except Exception as error:
+            if self._ending.is_set():
+                return
+            self.exit_code = 1
+            self._health.report_error(error)
+            self._health.publish()
+        self.context.try_shutdown()
+
+    def _wait_for_subscribers(self) -> None:
+        """Until the same subscribers have been there for a while; others would miss the start."""
+        deadline = time.monotonic() + self._config['subscriber_wait_sec']
+        counts, since = self._subscribers(), time.monotonic()
+        while time.monotonic() < deadline and not self._ending.wait(0.05):
+            now = self._subscribers()
+            if now != counts:
+                counts, since = now, time.monotonic()
+            if any(counts) and time.monotonic() - since >= SETTLE_SEC:
+                return
+
+    def _subscribers(self) -> list[int]:
+        return [publisher.get_subscription_count() for publisher in self._topics.values()]
+
+    def _play_once(self) -> None:
+        start, first_ns = time.monotonic(), self._bag.start_ns
+        limit_sec = self._config['duration_sec'] or float('inf')
+        for message in self._bag.messages(list(self._topics)):
+            elapsed = (message.stamp_ns - first_ns) / 1e9
+            due = start + elapsed / self._config['rate']
+            if elapsed > limit_sec or not self._wait_until(due, message.stamp_ns):
+                return
+            self._late_ms.add((time.monotonic() - due) * 1e3)
+            self._send(message)
+
+    def _send(self, message: BagMessage) -> None:
+        self._topics[message.topic].publish(message.data)
+        self._sent += 1
+
+    def _wait_until(self, due: float, stamp_ns: int) -> bool:
+        """Sleep until due, /clock going on; returns False where the node is to end."""
+        period = 1.0 / self._config['clock_hz'] if self._clock_publisher else float('inf')
+        while (left := due - time.monotonic()) > 0:
+            self._publish_clock(stamp_ns - round(left * self._config['rate'] * 1e9))
+            if self._ending.wait(min(left, period)):
+                return False
+        return not self._ending.is_set()
+
+    def _publish_clock(self, now_ns: int) -> None:
+        if self._clock_publisher is not None:
+            self._clock_publisher.publish(ClockMsg(clock=time_from_ns(now_ns)))
+
+    def _figures(self) -> dict[str, object]:
+        p50, p99 = self._late_ms.percentiles()
+        return {'messages_sent': self._sent, 'loops': self._loops, 'late_ms_p50': p50,
+                'late_ms_p99': p99, 'path': self._config['path']}
+
+    def destroy_node(self) -> None:
+        """Stop playing, then end."""
+        self._ending.set()
+        self._player.join(2.0)
+        super().destroy_node()
+
+
+def main() -> None:
+    """Run the node as a process."""
+    sys.exit(run_process([BagReplayNode]))

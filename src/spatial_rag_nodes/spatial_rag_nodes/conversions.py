@@ -1,0 +1,176 @@
+"""Messages to records and back; the only file that knows both."""
+
+from __future__ import annotations
+
+from array import array
+from typing import NamedTuple
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, Pose as PoseMsg, PoseStamped, Quaternion as QuaternionMsg
+from geometry_msgs.msg import Twist
+from nav_msgs.msg import Odometry
+import numpy as np
+from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
+from spatial_rag_core.memory.journal import JournalStats
+from spatial_rag_core.memory.retriever import Retriever
+from spatial_rag_core.memory.writer import LatentSample
+from spatial_rag_core.records import as_action, as_latent, Box, Hit, Memory, MemoryQuery, Pose
+from spatial_rag_core.records import Position, Quaternion, Vector
+from spatial_rag_msgs.msg import LatentStamped, Memory as MemoryMsg, RetrievedMemories
+from spatial_rag_msgs.msg import RetrievedMemory
+from spatial_rag_msgs.srv import MemoryStats, QueryMemory
+from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout
+
+
+def ns_from_time(stamp: Time) -> int:
+    """Nanoseconds since the epoch of the stamp's clock."""
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
+def time_from_ns(stamp_ns: int) -> Time:
+    """Stamp of so many nanoseconds."""
+    return Time(sec=stamp_ns // 1_000_000_000, nanosec=stamp_ns % 1_000_000_000)
+
+
+def time_from_seconds(seconds: float | None) -> Time:
+    """Stamp of a Unix time [s]; None gives 0."""
+    return Time() if seconds is None else time_from_ns(round(seconds * 1e9))
+
+
+def pose_from_msg(msg: PoseMsg) -> Pose:
+    """Raises PoseError where it is not finite or has no rotation."""
+    p, q = msg.position, msg.orientation
+    return Pose(Position(p.x, p.y, p.z), Quaternion(q.x, q.y, q.z, q.w))
+
+
+def msg_from_pose(pose: Pose) -> PoseMsg:
+    """Position [m] and orientation."""
+    (x, y, z), (qx, qy, qz, qw) = pose.position, pose.orientation
+    return PoseMsg(position=Point(x=x, y=y, z=z),
+                   orientation=QuaternionMsg(x=qx, y=qy, z=qz, w=qw))
+
+
+def map_pose_from_msg(msg: PoseStamped | Odometry, map_frame: str) -> Pose:
+    """Raises PoseError where the message's frame is not map_frame."""
+    if msg.header.frame_id != map_frame:
+        raise PoseError(f'pose is in frame {msg.header.frame_id!r}, the memory in '
+                        f'{map_frame!r}; transform it, or set map_frame')
+    return pose_from_msg(msg.pose.pose if isinstance(msg, Odometry) else msg.pose)
+
+
+def _floats(vector: Vector) -> array[float]:
+    """What rclpy takes for float32[] without looking at each element."""
+    return array('f', vector.astype(np.float32).tobytes())
+
+
+def array_from_vector(vector: Vector, label: str = 'z') -> Float32MultiArray:
+    """One dimension: label, size, and stride = size."""
+    size = len(vector)
+    return Float32MultiArray(
+        layout=MultiArrayLayout(dim=[MultiArrayDimension(label=label, size=size, stride=size)]),
+        data=_floats(vector))
+
+
+def action_from_msg(msg: Float32MultiArray | Twist, action_dim: int) -> Vector:
+    """float32 [action_dim]; of a Twist: as spatial_rag_core.streams.motion orders it."""
+    if isinstance(msg, Twist):
+        picks = {2: (msg.linear.x, msg.angular.z),
+                 3: (msg.linear.x, msg.linear.y, msg.angular.z),
+                 6: (msg.linear.x, msg.linear.y, msg.linear.z,
+                     msg.angular.x, msg.angular.y, msg.angular.z)}
+        if action_dim not in picks:
+            raise ActionError(f'a Twist gives actions of 2, 3 or 6 numbers, action_dim is '
+                              f'{action_dim}; publish Float32MultiArray')
+        return as_action(picks[action_dim], action_dim)
+    return as_action(msg.data[msg.layout.data_offset:], action_dim)
+
+
+def proprio_from_msg(msg: Float32MultiArray) -> Vector:
+    """float32 [P], as the robot publishes it."""
+    return np.array(msg.data[msg.layout.data_offset:], np.float32)
+
+
+def sample_from_msg(msg: LatentStamped) -> LatentSample:
+    """Raises LatentError where z is not finite."""
+    return LatentSample(ns_from_time(msg.header.stamp), as_latent(msg.z), msg.model_id,
+                        bytes(msg.thumbnail))
+
+
+def msg_from_latent(z: Vector, header: Header, model_id: str,
+                    thumbnail: bytes = b'') -> LatentStamped:
+    """Latent z [z_dim] of the frame that `header` belongs to."""
+    return LatentStamped(header=header, model_id=model_id, z=_floats(z),
+                         thumbnail=array('B', thumbnail))
+
+
+def msg_from_memory(memory: Memory, map_frame: str) -> MemoryMsg:
+    """The whole record."""
+    return MemoryMsg(
+        header=Header(stamp=time_from_seconds(memory.timestamp), frame_id=map_frame),
+        id=memory.id, model_id=memory.model_id, vector=_floats(memory.vector),
+        pose=msg_from_pose(memory.pose), h3_cell=memory.h3_cell,
+        action=_floats(memory.action), session=memory.session, robot=memory.robot,
+        map_id=memory.map_id, labels=list(memory.labels),
+        thumbnail=array('B', memory.thumbnail))
+
+
+def msg_from_hit(hit: Hit, map_frame: str) -> RetrievedMemory:
+    """Memory, distance and separation [m]."""
+    return RetrievedMemory(memory=msg_from_memory(hit.memory, map_frame),
+                           distance=hit.distance, separation_m=hit.separation_m)
+
+
+class Recollection(NamedTuple):
+    """What a RetrievedMemories message brings to the predictor: latents float32 [n, z_dim]."""
+
+    stamp_ns: int
+    memories: Vector
+
+
+def recollection_from_msg(msg: RetrievedMemories, z_dim: int) -> Recollection:
+    """Raises LatentError where a latent is not finite or of another length."""
+    vectors = [as_latent(hit.memory.vector, z_dim) for hit in msg.memories]
+    return Recollection(ns_from_time(msg.header.stamp),
+                        np.array(vectors, np.float32).reshape(-1, z_dim))
+
+
+def query_from_request(request: QueryMemory.Request, map_frame: str, default_k: int,
+                       now_sec: float) -> MemoryQuery:
+    """Raises ConfigurationError or InputError that name the field."""
+    if request.rank_by not in (request.RANK_BY_LATENT, request.RANK_BY_POSE):
+        raise ConfigurationError(f'rank_by must be 0 (latent) or 1 (pose), got {request.rank_by}')
+    pose = None
+    if request.pose.header.frame_id:
+        pose = map_pose_from_msg(request.pose, map_frame)
+    return MemoryQuery(
+        k=request.k or default_k,
+        vector=as_latent(request.latent) if len(request.latent) else None,
+        pose=pose, radius_m=request.radius_m or None,
+        box=_box(request) if request.use_box else None,
+        min_age_sec=request.min_age_sec,
+        timestamp=_seconds(request.pose.header.stamp) or now_sec,
+        after=_seconds(request.after), before=_seconds(request.before),
+        session=request.session or None, model_id=request.model_id or None,
+        rank_by='pose' if request.rank_by == request.RANK_BY_POSE else 'latent')
+
+
+def _box(request: QueryMemory.Request) -> Box:
+    low, high = request.box_min, request.box_max
+    return Box(Position(low.x, low.y, low.z), Position(high.x, high.y, high.z))
+
+
+def _seconds(stamp: Time) -> float | None:
+    return ns_from_time(stamp) / 1e9 or None
+
+
+def fill_stats(response: MemoryStats.Response, retriever: Retriever, stats: JournalStats) -> None:
+    """Write the figures of journal and index into the response."""
+    response.journal_count, response.journal_last_seq = stats.count, stats.last_seq
+    response.index_count, response.index_last_seq = (
+        retriever.index_count, retriever.index_last_seq)
+    response.cell_count = retriever.cell_count
+    response.h3_resolution = 0 if retriever.spec is None else retriever.spec.h3_resolution
+    response.session_count, response.file_size_bytes = stats.session_count, stats.file_size_bytes
+    response.oldest = time_from_seconds(stats.oldest)
+    response.newest = time_from_seconds(stats.newest)
+    response.memory_path, response.model_id = str(retriever.path), retriever.model_id or ''

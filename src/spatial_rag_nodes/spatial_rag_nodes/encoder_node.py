@@ -1,0 +1,182 @@
+"""Turns camera pictures into latents."""
+
+from __future__ import annotations
+
+from functools import partial
+import sys
+import time
+from typing import NamedTuple
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
+from spatial_rag_core.models.bundle import Bundle
+from spatial_rag_core.settings import Settings
+from spatial_rag_core.streams.frame_pairing import FramePairing
+from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
+from spatial_rag_core.streams.newest_first import NewestFirstWorker
+from spatial_rag_core.streams.rate_limiter import RateLimiter
+from spatial_rag_core.streams.stamp_order import StampOrder, Step
+from spatial_rag_msgs.msg import LatentStamped
+from spatial_rag_nodes import qos, shared_parameters
+from spatial_rag_nodes.conversions import array_from_vector, msg_from_latent, ns_from_time
+from spatial_rag_nodes.conversions import proprio_from_msg, time_from_ns
+from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.images import depth_from_msg, jpeg_from_rgb, rgb_from_msg
+from spatial_rag_nodes.node_process import run_process
+from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from std_msgs.msg import Float32MultiArray
+
+PICTURE_TYPES = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed')}
+
+
+def _parameters(settings: Settings) -> tuple[Parameter, ...]:
+    return (
+        *shared_parameters.model(settings),
+        shared_parameters.z_dim(settings),
+        Parameter('publish_rate', 20.0, 'At most so many latents a second', 'Hz', 0.1, 1000.0,
+                  live=True),
+        Parameter('image_transport', 'raw', 'Topic of the pictures: camera/image_raw (raw) or '
+                  'camera/image_raw/compressed', choices=('raw', 'compressed')),
+        Parameter('depth_transport', 'raw', 'Topic of the depth maps, for a model that uses '
+                  'depth: camera/depth/image_raw, or …/compressed',
+                  choices=('raw', 'compressed')),
+        Parameter('depth_tolerance_sec', 0.02, 'A depth map belongs to a picture at most this '
+                  'far away in time', 's', 0.0, 1.0),
+        Parameter('depth_wait_sec', 0.03, 'How long a picture waits for its depth map', 's',
+                  0.0, 1.0),
+        Parameter('thumbnail_quality', 90, 'JPEG quality of the picture kept with each memory; '
+                  '0: none', '', 0, 100, live=True),
+    )
+
+
+class _Frame(NamedTuple):
+    """A picture that was let through, and when it came (monotonic clock)."""
+
+    msg: Image | CompressedImage
+    stamp_ns: int
+    arrived_ns: int
+
+
+class EncoderNode(Node):
+    """Publishes latent and spatial_rag/latent for camera/image_raw."""
+
+    def __init__(self) -> None:
+        super().__init__('encoder')
+        parameters = self._config = NodeParameters(
+            self, _parameters(Settings.from_environment()), self._apply_rate)
+        self._bundle = Bundle.load(
+            shared_parameters.model_path(parameters), z_dim=parameters['z_dim'],
+            device=parameters['device'], num_threads=parameters['num_threads'])
+        self._order = StampOrder()
+        self._apply_rate()
+        self._pairing: FramePairing[_Frame, Image | CompressedImage] = FramePairing(
+            parameters['depth_tolerance_sec'], parameters['depth_wait_sec'])
+        self._proprio: Float32MultiArray | None = None
+        self._counts = dict.fromkeys(('frames_in', 'frames_over_rate', 'frames_stale',
+                                      'frames_dropped', 'frames_without_depth'), 0)
+        self._rate, self._latency_ms = RateWindow(), LatencyWindow()
+        self._health = Health(self, self._figures)
+        self._plain = self.create_publisher(Float32MultiArray, 'latent', qos.stream())
+        self._stamped = self.create_publisher(LatentStamped, 'spatial_rag/latent', qos.stream())
+        self._worker = NewestFirstWorker(self._health.guarded(self._encode), 'encoder')
+        self._subscribe()
+        meta = self._bundle.metadata
+        self.get_logger().info(
+            f'{"trained" if meta.trained else "UNTRAINED"} {meta.architecture} model '
+            f'{meta.model_id} on {self._bundle.device}, z_dim {meta.z_dim}')
+        if not meta.trained:
+            self.get_logger().warning('the model is untrained: its latents tell pictures apart, '
+                                      'its predictions and decoded pictures mean nothing')
+
+    def _apply_rate(self) -> None:
+        self._limiter = RateLimiter(self._config['publish_rate'])
+
+    def _subscribe(self) -> None:
+        kind, suffix = PICTURE_TYPES[self._config['image_transport']]
+        self._listen(kind, 'camera/image_raw' + suffix, self._on_picture)
+        if self._bundle.metadata.uses_depth:
+            kind, suffix = PICTURE_TYPES[self._config['depth_transport']]
+            self._listen(kind, 'camera/depth/image_raw' + suffix, self._on_depth)
+            self.create_timer(0.005, self._health.guarded(self._release),
+                              clock=Clock(clock_type=ClockType.STEADY_TIME))
+        if self._bundle.metadata.proprio_dim:
+            self._listen(Float32MultiArray, 'proprio', partial(setattr, self, '_proprio'))
+
+    def _listen(self, kind: type, topic: str, callback: object) -> None:
+        self.create_subscription(kind, topic, self._health.guarded(callback), qos.sensor(),
+                                 qos_overriding_options=qos.overridable())
+
+    def _on_picture(self, msg: Image | CompressedImage) -> None:
+        arrived_ns = time.monotonic_ns()
+        self._counts['frames_in'] += 1
+        stamp_ns = ns_from_time(msg.header.stamp)
+        if stamp_ns == 0:
+            self._health.report('no stamp', 'pictures carry no stamp; the time of arrival is '
+                                'taken: let the camera driver stamp them')
+            stamp_ns = self.get_clock().now().nanoseconds
+            msg.header.stamp = time_from_ns(stamp_ns)
+        if self._is_stale(stamp_ns):
+            return
+        if not self._limiter.admit(arrived_ns):
+            self._counts['frames_over_rate'] += 1
+            return
+        frame = _Frame(msg, stamp_ns, arrived_ns)
+        if not self._bundle.metadata.uses_depth:
+            self._hand_over(frame, None)
+            return
+        self._counts['frames_dropped'] += not self._pairing.add_color(stamp_ns, frame)
+        self._release()
+
+    def _is_stale(self, stamp_ns: int) -> bool:
+        step = self._order.follow(stamp_ns)
+        if step is Step.JUMPED_BACK:
+            self._health.report('time jump', 'pictures: time ran backwards (a looped bag or a '
+                                'reset clock); going on from there')
+        stale = step in (Step.REPEATED, Step.LATE)
+        self._counts['frames_stale'] += stale
+        return stale
+
+    def _on_depth(self, msg: Image | CompressedImage) -> None:
+        self._pairing.add_depth(ns_from_time(msg.header.stamp), msg)
+        self._release()
+
+    def _release(self) -> None:
+        pair = self._pairing.take()
+        if pair is not None:
+            self._counts['frames_without_depth'] += pair[1] is None
+            self._hand_over(*pair)
+
+    def _hand_over(self, frame: _Frame, depth: Image | CompressedImage | None) -> None:
+        self._counts['frames_dropped'] += not self._worker.put((frame, depth))
+
+    def _encode(self, item: tuple[_Frame, Image | CompressedImage | None]) -> None:
+        frame, depth = item
+        picture = self._bundle.resize(rgb_from_msg(frame.msg))
+        z = self._bundle.encode_image(
+            picture, None if depth is None else depth_from_msg(depth),
+            None if self._proprio is None else proprio_from_msg(self._proprio))
+        thumbnail = jpeg_from_rgb(picture, self._config['thumbnail_quality'])
+        self._stamped.publish(
+            msg_from_latent(z, frame.msg.header, self._bundle.model_id, thumbnail))
+        self._plain.publish(array_from_vector(z))
+        now_ns = time.monotonic_ns()
+        self._rate.tick(now_ns)
+        self._latency_ms.add((now_ns - frame.arrived_ns) / 1e6)
+
+    def _figures(self) -> dict[str, object]:
+        p50, p99 = self._latency_ms.percentiles()
+        return {'latent_hz': self._rate.rate_hz(time.monotonic_ns()),
+                'image_to_latent_ms_p50': p50, 'image_to_latent_ms_p99': p99,
+                'latents': self._rate.count, **self._counts, 'model_id': self._bundle.model_id,
+                'trained': self._bundle.metadata.trained}
+
+    def destroy_node(self) -> None:
+        """End the worker, then the node."""
+        self._worker.close()
+        super().destroy_node()
+
+
+def main() -> None:
+    """Run the node as a process."""
+    sys.exit(run_process([EncoderNode]))

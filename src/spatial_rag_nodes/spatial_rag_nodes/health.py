@@ -1,0 +1,121 @@
+"""What a node says of itself: rate-limited log lines, counts, and /diagnostics at 1 Hz."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+import functools
+import time
+from typing import Any, ParamSpec
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from spatial_rag_core.errors import InputError, SpatialRagError
+
+P = ParamSpec('P')
+
+WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+LOG_INTERVAL_SEC = 5.0
+HOLD_SEC = 3.0
+"""A problem keeps the diagnostics level up for this long after it was last seen."""
+
+
+@dataclass
+class _Problem:
+    level: bytes
+    message: str
+    count: int = 0
+    last_sec: float = 0.0
+    logged_sec: float = float('-inf')
+    unlogged: int = 0
+
+
+class Health:
+    """
+    Collects the problems and figures of one node.
+
+    figures: called once a second, gives what /diagnostics is to show, in order.
+    """
+
+    def __init__(self, node: Node, figures: Callable[[], Mapping[str, object]]) -> None:
+        self._node = node
+        self._figures = figures
+        self._problems: dict[str, _Problem] = {}
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
+        node.create_timer(1.0, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def problem_count(self) -> int:
+        """Problems reported since the start."""
+        return sum(problem.count for problem in list(self._problems.values()))
+
+    def report(self, kind: str, message: str, level: bytes = WARN) -> None:
+        """Note a problem; the log gets it at once, and then at most every 5 s for each kind."""
+        now = time.monotonic()
+        problem = self._problems.setdefault(kind, _Problem(level, message))
+        problem.level, problem.message, problem.last_sec = level, message, now
+        problem.count += 1
+        problem.unlogged += 1
+        if now - problem.logged_sec < LOG_INTERVAL_SEC:
+            return
+        more = f' ({problem.unlogged} times)' if problem.unlogged > 1 else ''
+        logger = self._node.get_logger()
+        (logger.error if level == ERROR else logger.warning)(message + more)
+        problem.logged_sec, problem.unlogged = now, 0
+
+    def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
+        """Wrap a callback so that nothing that it raises ends the node."""
+        @functools.wraps(callback)
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                callback(*args, **kwargs)
+            except Exception as error:
+                self.report_error(error)
+        return wrapper
+
+    def report_error(self, error: Exception) -> None:
+        """Note an exception: bad input is a warning, all else an error."""
+        if isinstance(error, InputError):
+            self.report(type(error).__name__, str(error), WARN)
+        elif isinstance(error, SpatialRagError):
+            self.report(type(error).__name__, str(error), ERROR)
+        else:
+            origin = _origin(error)
+            self.report(f'{type(error).__name__} {origin}', f'internal error in {origin}: '
+                        f'{type(error).__name__}: {error}; please report it', ERROR)
+
+    def publish(self) -> None:
+        """Publish the state now."""
+        level, message = self._state()
+        status = DiagnosticStatus(
+            level=level, name=f'spatial_rag: {self._node.get_name()}', message=message,
+            hardware_id=self._node.get_namespace())
+        values = {**self._figures(), 'errors': self.problem_count}
+        values.update({f'problem {kind}': problem.count
+                       for kind, problem in list(self._problems.items())})
+        status.values = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)
+
+    def _state(self) -> tuple[bytes, str]:
+        recent = time.monotonic() - HOLD_SEC
+        present = [p for p in list(self._problems.values()) if p.last_sec >= recent]
+        if not present:
+            return DiagnosticStatus.OK, 'ok'
+        worst = max(present, key=lambda problem: (problem.level, problem.last_sec))
+        return worst.level, worst.message
+
+
+def _origin(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return 'unknown'
+    return f'{trace.tb_frame.f_code.co_filename.rsplit("/", 1)[-1]}:{trace.tb_lineno}'
+
+
+def _text(value: Any) -> str:
+    return f'{value:.3f}' if isinstance(value, float) else str(value)

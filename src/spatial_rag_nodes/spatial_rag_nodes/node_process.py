@@ -1,0 +1,44 @@
+"""Runs nodes as a process: start, spin, and a clean end in every case."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import signal
+import sys
+
+import rclpy
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from spatial_rag_core.errors import SpatialRagError
+
+
+def run_process(factories: Sequence[Callable[[], Node]], args: list[str] | None = None) -> int:
+    """
+    Make the nodes and spin them until SIGINT or SIGTERM.
+
+    Returns 0 after a clean end, 1 where a node refused to start (its reason is printed), and
+    the exit_code of a node that has one and ended itself.
+    """
+    rclpy.init(args=args)
+    nodes: list[Node] = []
+    try:
+        executor = SingleThreadedExecutor()
+        for make in factories:
+            nodes.append(make())
+            executor.add_node(nodes[-1])
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        return max((getattr(node, 'exit_code', 0) for node in nodes), default=0)
+    except SpatialRagError as error:
+        print(f'[FATAL] cannot start: {error}', file=sys.stderr, flush=True)
+        return 1
+    except Exception:
+        if rclpy.ok():
+            raise
+        return 0  # told to end while it was starting: half-made entities may fail in any way
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the end short
+        for node in reversed(nodes):
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0

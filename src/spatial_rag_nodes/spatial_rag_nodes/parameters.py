@@ -1,0 +1,105 @@
+"""Parameters that are declared once: name, default, unit, range, description."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.node import Node
+from rclpy.parameter import Parameter as RclParameter
+from spatial_rag_core.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """
+    One parameter; its type is that of its default.
+
+    low, high: both ends allowed.  choices: the words allowed.  live: may change while running.
+    """
+
+    name: str
+    default: Any
+    description: str
+    unit: str = ''
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    live: bool = False
+
+    def check(self, value: Any) -> None:
+        """Raise ConfigurationError that names value, range and remedy."""
+        if self.choices and value not in self.choices:
+            raise ConfigurationError(
+                f'parameter {self.name} must be one of {", ".join(self.choices)}, got {value!r}; '
+                f'set {self.name} in the parameter file or with -p {self.name}:=…')
+        if self.low is not None and self.high is not None and not self.low <= value <= self.high:
+            raise ConfigurationError(
+                f'parameter {self.name} must lie between {self.low:g} and {self.high:g}'
+                f'{" " + self.unit if self.unit else ""}, got {value}; '
+                f'set {self.name} in the parameter file or with -p {self.name}:=…')
+
+    def descriptor(self) -> ParameterDescriptor:
+        """What `ros2 param describe` shows."""
+        unit = f' [{self.unit}]' if self.unit else ''
+        descriptor = ParameterDescriptor(
+            name=self.name, description=f'{self.description}{unit}', read_only=not self.live,
+            additional_constraints=' | '.join(self.choices))
+        if self.low is not None and self.high is not None:
+            if isinstance(self.default, int):
+                descriptor.integer_range = [
+                    IntegerRange(from_value=int(self.low), to_value=int(self.high))]
+            else:
+                descriptor.floating_point_range = [
+                    FloatingPointRange(from_value=float(self.low), to_value=float(self.high))]
+        return descriptor
+
+
+class NodeParameters:
+    """The declared parameters of a node, by name; live ones follow `ros2 param set`."""
+
+    def __init__(self, node: Node, specs: Sequence[Parameter],
+                 on_change: Callable[[], None] = lambda: None) -> None:
+        self._specs = {spec.name: spec for spec in specs}
+        self._on_change = on_change
+        self._values: dict[str, Any] = {}
+        for spec in specs:
+            self._values[spec.name] = _declare(node, spec)
+        node.add_on_set_parameters_callback(self._check)
+        node.add_post_set_parameters_callback(self._take)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def _check(self, parameters: list[RclParameter]) -> SetParametersResult:
+        try:
+            for parameter in parameters:
+                if parameter.name in self._specs:
+                    self._specs[parameter.name].check(parameter.value)
+        except ConfigurationError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        return SetParametersResult(successful=True)
+
+    def _take(self, parameters: list[RclParameter]) -> None:
+        changed = {p.name: p.value for p in parameters if p.name in self._specs}
+        self._values.update(changed)
+        if changed:
+            self._on_change()
+
+
+def _declare(node: Node, spec: Parameter) -> Any:
+    override = node._parameter_overrides.get(spec.name)
+    if override is not None and isinstance(override.value, type(spec.default)):
+        spec.check(override.value)
+    try:
+        return node.declare_parameter(spec.name, spec.default, spec.descriptor()).value
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        kind = {float: 'a number with a decimal point'}.get(
+            type(spec.default), type(spec.default).__name__)
+        raise ConfigurationError(
+            f'parameter {spec.name} must be {kind} (default {spec.default!r}), got '
+            f'{getattr(override, "value", None)!r}; correct it in the parameter file') from error

@@ -1,0 +1,51 @@
+"""Parameters that several nodes have, with the environment's defaults (see settings.py)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from spatial_rag_core.errors import BundleError
+from spatial_rag_core.settings import Settings
+from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+
+def z_dim(settings: Settings) -> Parameter:
+    """Length of a latent."""
+    return Parameter('z_dim', settings.z_dim, 'Numbers in a latent', '', 1, 4096)
+
+
+def action_dim(settings: Settings) -> Parameter:
+    """Length of an action."""
+    return Parameter('action_dim', settings.action_dim, 'Numbers in an action', '', 1, 64)
+
+
+def model(settings: Settings) -> tuple[Parameter, ...]:
+    """Which bundle, and where it runs."""
+    return (
+        Parameter('model_path', settings.checkpoint_path or '',
+                  'Model bundle (encoder_transition.pt); default: WM_CHECKPOINT_PATH'),
+        Parameter('device', 'auto', 'Where the model runs', choices=('auto', 'cpu', 'cuda')),
+        Parameter('num_threads', 1, 'CPU threads of the model', '', 1, 64),
+    )
+
+
+MEMORY_PATH = Parameter('memory_path', '', 'Memory file; default: spatial_rag/memory.db in '
+                        'ROS_HOME (~/.ros)')
+
+
+def memory_path(parameters: NodeParameters) -> Path:
+    """The memory file that is meant."""
+    if parameters['memory_path']:
+        return Path(parameters['memory_path']).expanduser()
+    home = Path(os.environ.get('ROS_HOME') or Path.home() / '.ros')
+    return home / 'spatial_rag' / 'memory.db'
+
+
+def model_path(parameters: NodeParameters) -> str:
+    """The bundle that is meant; raises BundleError where none is named."""
+    if not parameters['model_path']:
+        raise BundleError('no model: set model_path or WM_CHECKPOINT_PATH to a bundle; an '
+                          'untrained one for trials is made by: '
+                          'spatial-rag bundle create-untrained encoder_transition.pt')
+    return str(parameters['model_path'])

@@ -1,0 +1,82 @@
+"""A robot that drives through a small world of rooms and publishes what it sees and does."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import Image
+from spatial_rag_core.data.rooms2d import Observation, Rooms2D, Rooms2DConfig
+from spatial_rag_core.data.wander import WanderPolicy
+from spatial_rag_core.streams.metrics import RateWindow
+from spatial_rag_nodes import qos
+from spatial_rag_nodes.conversions import array_from_vector, msg_from_pose
+from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.images import image_from_depth, image_from_rgb
+from spatial_rag_nodes.node_process import run_process
+from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from std_msgs.msg import Float32MultiArray, Header
+
+PARAMETERS = (
+    Parameter('rate_hz', 20.0, 'Pictures, poses and actions a second', 'Hz', 1.0, 200.0),
+    Parameter('seed', 0, 'Which world', '', 0, 2**31 - 1),
+    Parameter('policy_seed', 0, 'Which way through it', '', 0, 2**31 - 1),
+    Parameter('image_size_px', 64, 'Side of the square picture', 'px', 8, 1024),
+    Parameter('field_of_view_deg', 90.0, 'Horizontal view of the camera', 'deg', 10.0, 150.0),
+    Parameter('map_frame', 'map', 'Frame of the pose'),
+    Parameter('camera_frame', 'camera_optical', 'Frame of the pictures'),
+)
+
+
+class SimulatedRobotNode(Node):
+    """Publishes camera/image_raw, camera/depth/image_raw, pose, actions and proprio."""
+
+    def __init__(self) -> None:
+        super().__init__('simulated_robot')
+        parameters = self._config = NodeParameters(self, PARAMETERS)
+        self._world = Rooms2D(Rooms2DConfig(
+            seed=parameters['seed'], rate_hz=parameters['rate_hz'],
+            image_size_px=parameters['image_size_px'],
+            field_of_view_deg=parameters['field_of_view_deg']))
+        self._policy = WanderPolicy(self._world.room_map, parameters['policy_seed'])
+        self._observation = self._world.reset()
+        self._rate = RateWindow()
+        self._health = Health(self, self._figures)
+        self._picture = self.create_publisher(Image, 'camera/image_raw', qos.stream())
+        self._depth = self.create_publisher(Image, 'camera/depth/image_raw', qos.stream())
+        self._pose = self.create_publisher(PoseStamped, 'pose', qos.stream())
+        self._action = self.create_publisher(Float32MultiArray, 'actions', qos.stream())
+        self._proprio = self.create_publisher(Float32MultiArray, 'proprio', qos.stream())
+        self.create_timer(1.0 / parameters['rate_hz'], self._health.guarded(self._tick),
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def _tick(self) -> None:
+        """Show this moment, choose an action, and let the world go on with it."""
+        observation = self._observation
+        self._publish(observation)
+        action = self._policy.act(observation.pose)
+        self._action.publish(array_from_vector(action, 'action'))
+        self._rate.tick(time.monotonic_ns())
+        self._observation = self._world.step(action)
+
+    def _publish(self, observation: Observation) -> None:
+        stamp = self.get_clock().now().to_msg()
+        in_map = Header(stamp=stamp, frame_id=self._config['map_frame'])
+        in_camera = Header(stamp=stamp, frame_id=self._config['camera_frame'])
+        self._pose.publish(PoseStamped(header=in_map, pose=msg_from_pose(observation.pose)))
+        self._picture.publish(image_from_rgb(observation.rgb, in_camera))
+        self._depth.publish(image_from_depth(observation.depth_m, in_camera))
+        self._proprio.publish(array_from_vector(observation.proprio, 'proprio'))
+
+    def _figures(self) -> dict[str, object]:
+        x, y, _ = self._observation.pose.position
+        return {'camera_hz': self._rate.rate_hz(time.monotonic_ns()), 'frames': self._rate.count,
+                'x_m': x, 'y_m': y}
+
+
+def main() -> None:
+    """Run the node as a process."""
+    sys.exit(run_process([SimulatedRobotNode]))

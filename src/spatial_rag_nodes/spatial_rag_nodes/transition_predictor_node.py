@@ -1,0 +1,134 @@
+"""Predicts the next latent from latent, action and memories."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from spatial_rag_core.models.bundle import Bundle
+from spatial_rag_core.records import Pose, Vector
+from spatial_rag_core.settings import Settings
+from spatial_rag_core.streams.action_track import ActionTrack
+from spatial_rag_core.streams.deadline_join import DeadlineJoin
+from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
+from spatial_rag_core.streams.motion import MotionActions
+from spatial_rag_core.streams.pose_buffer import PoseBuffer
+from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
+from spatial_rag_nodes import qos, shared_parameters
+from spatial_rag_nodes.conversions import array_from_vector, msg_from_latent
+from spatial_rag_nodes.conversions import recollection_from_msg, sample_from_msg
+from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.motion_inputs import ACTION_PARAMETERS, POSE_PARAMETERS
+from spatial_rag_nodes.motion_inputs import subscribe_action, subscribe_pose
+from spatial_rag_nodes.node_process import run_process
+from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from std_msgs.msg import Float32MultiArray
+
+
+def _parameters(settings: Settings) -> tuple[Parameter, ...]:
+    return (
+        *shared_parameters.model(settings),
+        shared_parameters.z_dim(settings),
+        shared_parameters.action_dim(settings),
+        *POSE_PARAMETERS,
+        *ACTION_PARAMETERS,
+        Parameter('retrieval_timeout_sec', 0.025, 'A prediction waits this long for memories, '
+                  'then goes out without', 's', 0.001, 1.0),
+    )
+
+
+class TransitionPredictorNode(Node):
+    """Publishes latent_next and spatial_rag/latent_next for each latent with an action."""
+
+    def __init__(self) -> None:
+        super().__init__('transition_predictor')
+        parameters = self._config = NodeParameters(
+            self, _parameters(Settings.from_environment()))
+        self._bundle = Bundle.load(
+            shared_parameters.model_path(parameters), z_dim=parameters['z_dim'],
+            action_dim=parameters['action_dim'], device=parameters['device'],
+            num_threads=parameters['num_threads'])
+        self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
+        self._actions = ActionTrack(parameters['action_timeout_sec'])
+        self._motion = self._motion_actions()
+        self._waiting: DeadlineJoin[tuple[LatentStamped, int]] = DeadlineJoin(
+            parameters['retrieval_timeout_sec'])
+        self._counts = dict.fromkeys(('predictions', 'without_action', 'retrieval_late',
+                                      'with_memories'), 0)
+        self._rate, self._latency_ms = RateWindow(), LatencyWindow()
+        self._health = Health(self, self._figures)
+        self._plain = self.create_publisher(Float32MultiArray, 'latent_next', qos.stream())
+        self._stamped = self.create_publisher(
+            LatentStamped, 'spatial_rag/latent_next', qos.stream())
+        self._deadline = self.create_timer(
+            parameters['retrieval_timeout_sec'], self._health.guarded(self._on_deadline),
+            clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._deadline.cancel()
+        self._subscribe()
+
+    def _motion_actions(self) -> MotionActions | None:
+        if self._config['action_source'] != 'motion':
+            return None
+        return MotionActions(self._poses, self._config['action_dim'],
+                             self._config['pose_axes'])
+
+    def _subscribe(self) -> None:
+        subscribe_pose(self, self._health, self._config, self._poses.insert)
+        subscribe_action(self, self._health, self._config, self._actions.add)
+        self.create_subscription(LatentStamped, 'spatial_rag/latent',
+                                 self._health.guarded(self._on_latent), qos.stream())
+        self.create_subscription(RetrievedMemories, 'spatial_rag/retrieved',
+                                 self._health.guarded(self._on_retrieved), qos.stream())
+
+    def _on_latent(self, msg: LatentStamped) -> None:
+        arrived_ns = time.monotonic_ns()
+        sample = sample_from_msg(msg)
+        self._bundle.require_author(sample.model_id)
+        self._waiting.add(sample.stamp_ns, (msg, arrived_ns))
+        self._deadline.reset()
+
+    def _on_retrieved(self, msg: RetrievedMemories) -> None:
+        recollection = recollection_from_msg(msg, self._config['z_dim'])
+        waiting = self._waiting.take(recollection.stamp_ns)
+        if waiting is not None:
+            self._predict(*waiting, recollection.memories)
+        if not len(self._waiting):
+            self._deadline.cancel()
+
+    def _on_deadline(self) -> None:
+        none = np.zeros((0, self._config['z_dim']), np.float32)
+        for msg, arrived_ns in self._waiting.expired():
+            self._counts['retrieval_late'] += 1
+            self._predict(msg, arrived_ns, none)
+        if not len(self._waiting):
+            self._deadline.cancel()
+
+    def _predict(self, msg: LatentStamped, arrived_ns: int, memories: Vector) -> None:
+        sample = sample_from_msg(msg)
+        action = (self._actions.newest() if self._motion is None
+                  else self._motion.at(sample.stamp_ns))
+        if action is None:
+            self._counts['without_action'] += 1
+            return
+        z_next = self._bundle.predict_next(sample.z, action, memories)
+        self._stamped.publish(msg_from_latent(z_next, msg.header, self._bundle.model_id))
+        self._plain.publish(array_from_vector(z_next))
+        now_ns = time.monotonic_ns()
+        self._rate.tick(now_ns)
+        self._latency_ms.add((now_ns - arrived_ns) / 1e6)
+        self._counts['predictions'] += 1
+        self._counts['with_memories'] += bool(len(memories))
+
+    def _figures(self) -> dict[str, object]:
+        p50, p99 = self._latency_ms.percentiles()
+        return {'latent_next_hz': self._rate.rate_hz(time.monotonic_ns()),
+                'latent_to_latent_next_ms_p50': p50, 'latent_to_latent_next_ms_p99': p99,
+                **self._counts, 'model_id': self._bundle.model_id}
+
+
+def main() -> None:
+    """Run the node as a process."""
+    sys.exit(run_process([TransitionPredictorNode]))
