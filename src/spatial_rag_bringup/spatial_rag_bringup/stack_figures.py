@@ -124,10 +124,14 @@ class StackFigures:
         """Problems that the nodes reported, and nodes that died."""
         return self.counters.total('errors') + self.deaths
 
-    def summary(self, duration_sec: float) -> dict[str, object]:
+    def seconds_since_first_frame(self, now_ns: int) -> float:
+        """Time since the first frame came [s]; 0.0 before it."""
+        return (now_ns - self.frames.first_ns) / 1e9 if self.frames.count else 0.0
+
+    def summary(self) -> dict[str, object]:
         """The line RUN SUMMARY; None for what was not measured."""
         return {
-            'duration_s': _rounded(duration_sec),
+            'duration_s': _rounded(self.seconds_since_first_frame(self.frames.last_ns)),
             'latent_hz': self.latent.mean_hz(), 'latent_next_hz': self.latent_next.mean_hz(),
             'image_to_latent_ms': self.image_to_latent.summary(),
             'image_to_latent_next_ms': self.image_to_latent_next.summary(),
@@ -139,11 +143,13 @@ class StackFigures:
             'retrieved_mean': _rounded(sum(self.hits) / len(self.hits)) if self.hits else None,
             'errors': self.errors}
 
-    def status_line(self, elapsed_sec: float, now_ns: int) -> str:
+    def status_line(self, now_ns: int) -> str:
         """One line for people."""
+        if not self.frames.count:
+            return 'waiting for the first frame'
         recent_hits = self.hits[-20:]
         mean_hits = sum(recent_hits) / len(recent_hits) if recent_hits else 0.0
-        return (f'{elapsed_sec:4.0f} s | latent {self.latent.window.rate_hz(now_ns):4.1f} Hz, '
+        return (f'{self.seconds_since_first_frame(now_ns):4.0f} s | latent {self.latent.window.rate_hz(now_ns):4.1f} Hz, '
                 f'next {self.latent_next.window.rate_hz(now_ns):4.1f} Hz | p50/p99 ms: '
                 f'latent {_pair(self.image_to_latent)}, next {_pair(self.image_to_latent_next)}, '
                 f'retrieval {_pair(self.retrieval)} | {mean_hits:.1f} hits | '

@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 import math
 from typing import Literal, NamedTuple
 
-from spatial_rag_core.errors import ActionError, ConfigurationError, LatentError, PoseError
+from spatial_rag_core.errors import (
+    ActionError,
+    ConfigurationError,
+    InputError,
+    LatentError,
+    PoseError,
+)
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -79,7 +85,11 @@ def as_action(values: ArrayLike, action_dim: int | None = None) -> Vector:
 
 def _checked_vector(values: ArrayLike, size: int | None, name: str, size_name: str,
                     error: type[LatentError] | type[ActionError]) -> Vector:
-    vector = np.array(values, dtype=np.float32)
+    try:
+        with np.errstate(over='ignore'):  # beyond float32 is infinite, which is told below
+            vector = np.array(values, dtype=np.float32)
+    except (TypeError, ValueError) as problem:
+        raise error(f'{name} is not a list of numbers ({problem}); check the sender') from problem
     if vector.ndim != 1 or (size is not None and len(vector) != size):
         raise error(f'{name} has shape {list(vector.shape)}, expected [{size}] '
                     f'({size_name}); sender and receiver must agree on {size_name}')
@@ -101,6 +111,7 @@ class Memory:
     vector: latent, float32 [z_dim].  pose: in the map frame [m].  timestamp: Unix time of the
     source frame [s].  action: what led here, float32 [action_dim], or empty where not known.
     thumbnail: JPEG of the picture that the encoder saw, or empty.
+    Raises InputError for a timestamp that is not finite.
     """
 
     id: str
@@ -115,6 +126,11 @@ class Memory:
     map_id: str = ''
     labels: tuple[str, ...] = ()
     thumbnail: bytes = b''
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.timestamp):
+            raise InputError(f'memory {self.id} has timestamp {self.timestamp}, expected a Unix '
+                             'time [s]; check the clock of the camera')
 
     @property
     def position(self) -> Position:
@@ -201,6 +217,9 @@ class MemoryQuery:
             raise ConfigurationError('give radius_m or box, not both')
         if self.min_age_sec > 0.0 and self.timestamp is None:
             raise ConfigurationError(f'min_age_sec {self.min_age_sec} needs a timestamp')
+        if self.after is not None and self.before is not None and self.after > self.before:
+            raise ConfigurationError(
+                f'after {self.after} s must not exceed before {self.before} s; swap the two')
 
 
 @dataclass(frozen=True, eq=False)

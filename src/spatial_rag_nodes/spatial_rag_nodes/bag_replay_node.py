@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+import math
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from rosgraph_msgs.msg import Clock as ClockMsg
 from spatial_rag_core.data.bag_source import BagMessage, BagSource, BagTopic
 from spatial_rag_core.errors import BagError
 from spatial_rag_core.streams.metrics import LatencyWindow
-from spatial_rag_nodes import qos
+from spatial_rag_nodes import qos, subscriber_wait
 from spatial_rag_nodes.conversions import time_from_ns
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.node_process import run_process
@@ -26,15 +27,10 @@ PARAMETERS = (
     Parameter('loop', False, 'Begin again at the end; the stamps then jump back'),
     Parameter('duration_sec', 0.0, 'Play only so much of the recording; 0: all of it', 's',
               0.0, 1e9),
-    Parameter('subscriber_wait_sec', 30.0, 'Wait at most this long for the first subscriber; '
-              '0: do not wait', 's', 0.0, 3600.0),
+    *subscriber_wait.PARAMETERS,
     Parameter('clock_hz', 0.0, 'Publish /clock so often, for nodes with use_sim_time; 0: not '
               'at all', 'Hz', 0.0, 1000.0),
 )
-
-SETTLE_SEC = 1.0
-"""Subscribers must have been the same for this long before the first message is sent."""
-
 
 class BagReplayNode(Node):
     """
@@ -80,7 +76,10 @@ class BagReplayNode(Node):
     def _play(self) -> None:
         """Runs in its own thread until the end of the recording."""
         try:
-            self._wait_for_subscribers()
+            wait = subscriber_wait.SubscriberWait(list(self._topics.values()), self._config)
+            while not wait.is_over():
+                if self._ending.wait(0.05):
+                    return
             self.get_logger().info(f'playing {self._config["path"]}: '
                                    f'{self._bag.duration_sec:.2f} s, {len(self._topics)} topics')
             self._play_once()
@@ -98,25 +97,14 @@ class BagReplayNode(Node):
             self._health.publish()
         self.context.try_shutdown()
 
-    def _wait_for_subscribers(self) -> None:
-        """Until the same subscribers have been there for a while; others would miss the start."""
-        deadline = time.monotonic() + self._config['subscriber_wait_sec']
-        counts, since = self._subscribers(), time.monotonic()
-        while time.monotonic() < deadline and not self._ending.wait(0.05):
-            now = self._subscribers()
-            if now != counts:
-                counts, since = now, time.monotonic()
-            if any(counts) and time.monotonic() - since >= SETTLE_SEC:
-                return
-
-    def _subscribers(self) -> list[int]:
-        return [publisher.get_subscription_count() for publisher in self._topics.values()]
-
     def _play_once(self) -> None:
-        start, first_ns = time.monotonic(), self._bag.start_ns
+        """The clock starts with the first message: opening a recording takes its time."""
+        start, first_ns = float('nan'), self._bag.start_ns
         limit_sec = self._config['duration_sec'] or float('inf')
         for message in self._bag.messages(list(self._topics)):
             elapsed = (message.stamp_ns - first_ns) / 1e9
+            if math.isnan(start):
+                start = time.monotonic() - elapsed / self._config['rate']
             due = start + elapsed / self._config['rate']
             if elapsed > limit_sec or not self._wait_until(due, message.stamp_ns):
                 return

@@ -12,7 +12,7 @@ from sensor_msgs.msg import Image
 from spatial_rag_core.data.rooms2d import Observation, Rooms2D, Rooms2DConfig
 from spatial_rag_core.data.wander import WanderPolicy
 from spatial_rag_core.streams.metrics import RateWindow
-from spatial_rag_nodes import qos
+from spatial_rag_nodes import qos, subscriber_wait
 from spatial_rag_nodes.conversions import array_from_vector, msg_from_pose
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.images import image_from_depth, image_from_rgb
@@ -26,6 +26,7 @@ PARAMETERS = (
     Parameter('policy_seed', 0, 'Which way through it', '', 0, 2**31 - 1),
     Parameter('image_size_px', 64, 'Side of the square picture', 'px', 8, 1024),
     Parameter('field_of_view_deg', 90.0, 'Horizontal view of the camera', 'deg', 10.0, 150.0),
+    *subscriber_wait.PARAMETERS,
     Parameter('map_frame', 'map', 'Frame of the pose'),
     Parameter('camera_frame', 'camera_optical', 'Frame of the pictures'),
 )
@@ -50,11 +51,17 @@ class SimulatedRobotNode(Node):
         self._pose = self.create_publisher(PoseStamped, 'pose', qos.stream())
         self._action = self.create_publisher(Float32MultiArray, 'actions', qos.stream())
         self._proprio = self.create_publisher(Float32MultiArray, 'proprio', qos.stream())
+        self._wait: subscriber_wait.SubscriberWait | None = subscriber_wait.SubscriberWait(
+            [self._picture, self._depth, self._pose, self._action, self._proprio], parameters)
         self.create_timer(1.0 / parameters['rate_hz'], self._health.guarded(self._tick),
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _tick(self) -> None:
         """Show this moment, choose an action, and let the world go on with it."""
+        if self._wait is not None:
+            if not self._wait.is_over():
+                return
+            self._wait = None
         observation = self._observation
         self._publish(observation)
         action = self._policy.act(observation.pose)

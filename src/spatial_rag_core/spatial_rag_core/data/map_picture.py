@@ -32,10 +32,11 @@ def draw_map(room_map: RoomMap, pixels_per_m: int = 32) -> NDArray[np.uint8]:
 
 def _rim(room_map: RoomMap, number: int, xs: NDArray[np.float64], ys: NDArray[np.float64],
          ) -> NDArray[np.bool_]:
-    """Pick the pixels of a room within a third of a cell of its walls."""
+    """Pick the pixels of a room within half a cell of its walls."""
     rows, columns = np.nonzero(room_map.cells == number)
     edge_x = columns.min() * CELL_M, (columns.max() + 1) * CELL_M
     edge_y = rows.min() * CELL_M, (rows.max() + 1) * CELL_M
     gap = np.minimum(np.minimum(xs - edge_x[0], edge_x[1] - xs),
                      np.minimum(ys - edge_y[0], edge_y[1] - ys))
-    return (gap > 0) & (gap < CELL_M / 2)
+    rim: NDArray[np.bool_] = (gap > 0) & (gap < CELL_M / 2)
+    return rim

@@ -118,7 +118,8 @@ class Raycaster:
         pattern = self._pattern[hits.style]
         along = np.floor(hits.along_m * pattern[:, 0]).astype(np.int64)
         up = np.floor((self._height_m + hits.depth * self._up) * pattern[:, 1]).astype(np.int64)
-        return 2 * hits.style + ((along + up) & 1)
+        colors: Ints = 2 * hits.style + ((along + up) & 1)
+        return colors
 
     def _floor_colors(self, x: float, y: float, ray_x: Floats, ray_y: Floats) -> Ints:
         """Palette indices of the rows below the horizon as if all were floor."""
@@ -128,7 +129,9 @@ class Raycaster:
         column = (floor_x / CELL_M).clip(0, columns - 1).astype(np.int64)
         row = (floor_y / CELL_M).clip(0, rows - 1).astype(np.int64)
         tile = (np.floor(floor_x) + np.floor(floor_y)).astype(np.int64) & 1
-        return self._first_floor + 2 * np.maximum(self._cells[row, column], 0) + tile
+        floors = np.maximum(self._cells[row, column], 0).astype(np.int64)
+        colors: Ints = self._first_floor + 2 * floors + tile
+        return colors
 
 
 def _slopes(size_px: int, field_of_view_deg: float) -> Floats:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 import math
 
-from spatial_rag_core.data.room_plan import CELL_M, WALL, draw_plan
-from spatial_rag_core.data.room_styles import Pillar, SurfaceStyle, pillar_style, room_style
+from spatial_rag_core.data.room_plan import CELL_M, draw_plan, WALL
+from spatial_rag_core.data.room_styles import Pillar, pillar_style, room_style, SurfaceStyle
 from spatial_rag_core.errors import ConfigurationError
 
 import numpy as np
@@ -120,14 +120,13 @@ class RoomMap:
     @cached_property
     def viewpoints(self) -> NDArray[np.float64]:
         """Two open places of each room, float64 [rooms, 2, (x, y)] [m]; room n is at n - 1."""
-        rng = np.random.default_rng(int(self.cells.clip(0).sum()))
-        return np.array([self._open_places(number, rng)
-                         for number in range(1, self.room_count + 1)])
+        return np.array([self._open_places(number) for number in range(1, self.room_count + 1)])
 
-    def _open_places(self, number: int, rng: np.random.Generator) -> list[list[float]]:
+    def _open_places(self, number: int) -> list[list[float]]:
+        """Take the room's most open cell and the one farthest from it with room to stand."""
         in_room = np.where(self.cells == number, self.clearance_m, 0.0)
         open_cells = np.argwhere(in_room >= min(_VIEWPOINT_GAP_M, in_room.max()))
-        first = open_cells[rng.integers(len(open_cells))]
+        first = np.unravel_index(in_room.argmax(), in_room.shape)
         second = open_cells[np.argmax(np.abs(open_cells - first).sum(axis=1))]
         return [[(column + 0.5) * CELL_M, (row + 0.5) * CELL_M]
                 for row, column in (first, second)]

@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 _COMFORT_M = 0.5
 _LOOK_AHEAD_CELLS = 3
 _ARRIVED_M = 0.5
-_RETURN_CHANCE = 0.6
+_LOOP_GOALS = 3
+_LOOPS_FROM_ONE_START = 3
 _TURN_GAIN_PER_SEC = 2.5
 
 
 class WanderPolicy:
     """
-    Drives through the doors from a place in one room to a place in a neighbouring one, for ever.
+    Drives in loops for ever: two rooms onwards through the doors, then mostly back.
 
-    It prefers rooms that it has been in before, so that a memory of them pays.  Its goals are
-    the map's viewpoints; cruise_m_s is its speed on the straight [m/s].
+    So it sees the same places again, and in time every room.  Its goals are the map's
+    viewpoints; cruise_m_s is its speed on the straight [m/s].  The same seed and the same poses
+    give the same actions.
     """
 
     def __init__(self, room_map: RoomMap, seed: int, cruise_m_s: float = 1.0) -> None:
@@ -32,7 +34,8 @@ class WanderPolicy:
         self._rng = np.random.default_rng(seed)
         self._cruise_m_s = cruise_m_s
         self._visits = [0] * (room_map.room_count + 1)
-        self._room = 1
+        self._loop: list[tuple[int, int]] = []
+        self._loops = 0
         self._goal = 1, 0
         self._costs: dict[tuple[int, int], NDArray[np.float64]] = {}
 
@@ -55,14 +58,22 @@ class WanderPolicy:
         return np.array((speed, _TURN_GAIN_PER_SEC * error), np.float32)
 
     def _choose_goal(self) -> None:
+        """Two legs to the neighbour least seen, then back; each third loop starts elsewhere."""
         here = self._goal[0]
         self._visits[here] += 1
-        near = sorted({a + b - here for a, b in self._map.doors if here in (a, b)})
-        seen = [room for room in near if self._visits[room]]
-        new = [room for room in near if not self._visits[room]]
-        wants_seen = self._rng.random() < _RETURN_CHANCE
-        rooms = (seen or near) if wants_seen else (new or near)
-        self._goal = int(self._rng.choice(rooms)), int(self._rng.integers(2))
+        self._loop.append(self._goal)
+        if len(self._loop) == _LOOP_GOALS:
+            self._loops += 1
+            start, self._loop = self._loop[0], []
+            if self._loops % _LOOPS_FROM_ONE_START:
+                self._goal = start
+                return
+        self._goal = self._least_seen_neighbour(here), int(self._rng.integers(2))
+
+    def _least_seen_neighbour(self, here: int) -> int:
+        near = {a + b - here for a, b in self._map.doors if here in (a, b)}
+        fewest = min(self._visits[room] for room in near)
+        return int(self._rng.choice(sorted(r for r in near if self._visits[r] == fewest)))
 
     def _next_point(self, x: float, y: float) -> tuple[float, float]:
         """Go down the cost a few cells from here; the middle of the last cell [m]."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from spatial_rag_core.memory.index import IndexRows, Ranked
 from spatial_rag_core.records import Box, MemoryQuery, Pose, Vector
-from spatial_rag_core.spatial.h3_cells import H3Grid
+from spatial_rag_core.spatial.h3_cells import H3Grid, MAX_COVER_CELLS
 
 import faiss
 import numpy as np
@@ -83,25 +85,23 @@ class CellIndex:
             return []
         vectors = np.concatenate([vectors for vectors, _ in found])  # [n, z_dim]
         rows = np.concatenate([rows for _, rows in found])  # [n]
+        distances: NDArray[np.floating[Any]]
         if query.rank_by == 'pose':
             assert query.pose is not None
             distances = pose_distance(rows['position'], rows['orientation'], query.pose)
-            order = np.lexsort((rows['seq'], distances))[:query.k]
-            return [Ranked(int(rows['seq'][i]), float(distances[i])) for i in order]
-        assert query.vector is not None
-        squared, nearest = faiss.knn(query.vector[None], vectors, min(query.k, len(rows)))
-        distances = np.sqrt(np.maximum(squared[0], 0.0))
-        return sorted((Ranked(int(rows['seq'][i]), float(d))
-                       for d, i in zip(distances, nearest[0], strict=True)),
-                      key=lambda hit: (hit.distance, hit.seq))
+        else:
+            assert query.vector is not None
+            distances = latent_distance(vectors, query.vector)
+        return _nearest(rows['seq'], distances, query.k)
 
     def _region(self, query: MemoryQuery) -> list[_Block]:
         """Blocks that can hold an answer: those of the covering cells, or all."""
+        limit = min(MAX_COVER_CELLS, len(self._blocks))  # beyond it all blocks are fewer cells
         cover: set[str] | None = None
         if query.radius_m is not None and query.pose is not None:
-            cover = self._grid.cover_disc(query.pose.position, query.radius_m)
+            cover = self._grid.cover_disc(query.pose.position, query.radius_m, limit)
         elif query.box is not None:
-            cover = self._grid.cover_box(query.box)
+            cover = self._grid.cover_box(query.box, limit)
         if cover is None:
             return list(self._blocks.values())
         return [block for cell in cover if (block := self._blocks.get(cell)) is not None]
@@ -124,6 +124,26 @@ class CellIndex:
         return keep
 
 
+def _nearest(seqs: NDArray[np.int64], distances: NDArray[np.floating[Any]],
+             k: int) -> list[Ranked]:
+    """Return the k smallest distances in order; equals by sequence number, also at the k-th."""
+    if k < len(distances):
+        among = np.flatnonzero(distances <= np.partition(distances, k - 1)[k - 1])
+        seqs, distances = seqs[among], distances[among]
+    order = np.lexsort((seqs, distances))[:k]
+    return [Ranked(int(seqs[i]), float(distances[i])) for i in order]
+
+
+def latent_distance(vectors: Vector, vector: Vector) -> Vector:
+    """L2 distance of `vector` to each of n latents, float32 [n]."""
+    z = np.ascontiguousarray(vector, np.float32)
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    squared = np.empty(len(vectors), np.float32)
+    faiss.fvec_L2sqr_ny(  # type: ignore[attr-defined, unused-ignore]  # not in Faiss's stubs
+        faiss.swig_ptr(squared), faiss.swig_ptr(z), faiss.swig_ptr(vectors), len(z), len(vectors))
+    return np.sqrt(squared)
+
+
 def _separation(positions: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
     """3-D distances [n] in metres."""
     return np.asarray(np.linalg.norm(positions - np.asarray(pose.position), axis=1))
@@ -137,5 +157,5 @@ def pose_distance(positions: NDArray[np.float64], orientations: NDArray[np.float
                   pose: Pose) -> NDArray[np.float64]:
     """|Δp|² + 3·(1 − cos Δθ) [m²] for each of n poses, Δθ the angle of the rotation between."""
     cosine_half = orientations @ np.asarray(pose.orientation)
-    cosine = 2 * cosine_half ** 2 - 1
+    cosine = np.minimum(2 * cosine_half ** 2 - 1, 1.0)
     return np.asarray(_separation(positions, pose) ** 2 + 3 * (1 - cosine), np.float64)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import json
 from pathlib import Path
 import sqlite3
+from typing import Any
 
 from spatial_rag_core.errors import JournalError, JournalUnavailableError, ModelMismatchError
 from spatial_rag_core.memory.index import IndexRows
@@ -19,6 +20,10 @@ import numpy as np
 _INSERT = ('INSERT INTO memories (id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, '
            'action, session, robot, map_id, labels) VALUES (' + ', '.join('?' * 16) + ')')
 _BUSY_TIMEOUT_SEC = 2.0
+_COMMIT_TIMEOUT_MS = 100
+"""A writer's frames queue up meanwhile, so it gives up soon and tries again later."""
+
+Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -50,19 +55,25 @@ class Journal:
 
     @classmethod
     def open_writer(cls, path: str | Path, spec: JournalSpec) -> Journal:
-        """Open for appending, made anew with `spec` where it is missing, else checked for it."""
+        """
+        Open for appending, made anew with `spec` where it is missing, else checked for it.
+
+        A file that is refused is left as it was.
+        """
         path = Path(path).expanduser()
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             connection = _connect(f'{path.resolve().as_uri()}?mode=rw')
             try:
+                if not (new := is_empty(connection)):
+                    read_spec(connection, str(path)).require_same(spec, str(path))
                 connection.execute('PRAGMA journal_mode = WAL')
                 connection.execute('PRAGMA synchronous = NORMAL')
                 connection.execute('PRAGMA foreign_keys = ON')
-                if is_empty(connection):
+                if new:
                     create_tables(connection, spec)
-                read_spec(connection, str(path)).require_same(spec, str(path))
+                connection.execute(f'PRAGMA busy_timeout = {_COMMIT_TIMEOUT_MS}')
             except BaseException:
                 connection.close()
                 raise
@@ -102,9 +113,7 @@ class Journal:
         """The bundle whose latents the file holds; None until the first memory."""
         if self._model_id is None:
             with _translated(self.path):
-                row = self._connection.execute(
-                    "SELECT value FROM meta WHERE key = 'model_id'").fetchone()
-            self._model_id = None if row is None else str(row[0])
+                self._model_id = self._stored_model_id()
         return self._model_id
 
     def append(self, memories: Sequence[Memory]) -> list[int]:
@@ -116,27 +125,29 @@ class Journal:
         """
         if not memories:
             return []
+        author = self.model_id or memories[0].model_id
         for memory in memories:
             as_latent(memory.vector, self.spec.z_dim)
             if len(memory.action):
                 as_action(memory.action, self.spec.action_dim)
-            self.claim(memory.model_id)
+            self.require_model(memory.model_id, author)
         with _translated(self.path), self._transaction():
+            self._connection.execute(
+                "INSERT OR IGNORE INTO meta VALUES ('model_id', ?)", (author,))
+            self.require_model(author, self._stored_model_id())
             return [self._insert(memory) for memory in memories]
 
-    def claim(self, model_id: str) -> None:
-        """Make this model the file's author where it has none yet, else require that it is."""
-        if self.model_id is None:
-            with _translated(self.path):
-                self._connection.execute("INSERT OR IGNORE INTO meta VALUES ('model_id', ?)",
-                                         (model_id,))
-        self.require_model(model_id)
+    def _stored_model_id(self) -> str | None:
+        row = self._connection.execute(
+            "SELECT value FROM meta WHERE key = 'model_id'").fetchone()
+        return None if row is None else str(row[0])
 
-    def require_model(self, model_id: str) -> None:
-        """Raise ModelMismatchError where the file holds latents of another model."""
-        if self.model_id not in (None, model_id):
+    def require_model(self, model_id: str, author: str | None = None) -> None:
+        """Raise ModelMismatchError where the latents are of another author, the file's own."""
+        author = author or self.model_id
+        if author not in (None, model_id):
             raise ModelMismatchError(
-                f'{self.path} holds latents of model {self.model_id}, got one of model '
+                f'{self.path} holds latents of model {author}, got one of model '
                 f'{model_id}; latents of two encoders cannot be compared: start all nodes with '
                 'the same model_path, name another memory_path, or make one from the stored '
                 f'pictures: spatial-rag memory reencode {self.path} NEW_FILE --model BUNDLE')
@@ -155,19 +166,11 @@ class Journal:
 
     def index_rows_after(self, seq: int, limit: int = 10_000) -> IndexRows:
         """What an index needs of the next memories after `seq`, in order."""
-        with _translated(self.path):
-            rows = self._connection.execute(
+        with _translated(self.path), _parsed(self.path):
+            return _index_rows(self._connection.execute(
                 'SELECT seq, h3_cell, vector, x, y, z, qx, qy, qz, qw, timestamp, session '
-                'FROM memories WHERE seq > ? ORDER BY seq LIMIT ?', (seq, limit)).fetchall()
-        return IndexRows(
-            seqs=np.array([row[0] for row in rows], np.int64),
-            cells=[row[1] for row in rows],
-            vectors=np.frombuffer(b''.join(row[2] for row in rows), '<f4').reshape(
-                len(rows), self.spec.z_dim),
-            positions=np.array([row[3:6] for row in rows], np.float64).reshape(-1, 3),
-            orientations=np.array([row[6:10] for row in rows], np.float32).reshape(-1, 4),
-            timestamps=np.array([row[10] for row in rows], np.float64),
-            sessions=[row[11] for row in rows])
+                'FROM memories WHERE seq > ? ORDER BY seq LIMIT ?', (seq, limit)).fetchall(),
+                self.spec.z_dim)
 
     def get(self, seqs: Sequence[int], with_thumbnails: bool = True) -> dict[int, Memory]:
         """Whole memories by sequence number; those that are gone are left out."""
@@ -175,12 +178,12 @@ class Journal:
         thumbnail = 'jpeg' if with_thumbnails else 'NULL'
         join = 'LEFT JOIN thumbnails USING (seq)' if with_thumbnails else ''
         marks = ', '.join('?' * len(seqs))
-        with _translated(self.path):
-            rows = self._connection.execute(
+        with _translated(self.path), _parsed(self.path):
+            rows: list[Row] = self._connection.execute(
                 'SELECT seq, id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, action, '
                 f'session, robot, map_id, labels, {thumbnail} FROM memories {join} '
                 f'WHERE seq IN ({marks})', list(seqs)).fetchall()
-        return {row[0]: _memory_from_row(row[1:], model_id) for row in rows}
+            return {row[0]: _memory_from_row(row[1:], model_id) for row in rows}
 
     @property
     def last_seq(self) -> int:
@@ -216,16 +219,37 @@ def _connect(uri: str) -> sqlite3.Connection:
                            check_same_thread=False)
 
 
-def _memory_from_row(row: Sequence[object], model_id: str) -> Memory:
+def _index_rows(rows: list[Row], z_dim: int) -> IndexRows:
+    return IndexRows(
+        seqs=np.array([row[0] for row in rows], np.int64),
+        cells=[row[1] for row in rows],
+        vectors=np.frombuffer(b''.join(row[2] for row in rows), '<f4').reshape(len(rows), z_dim),
+        positions=np.array([row[3:6] for row in rows], np.float64).reshape(-1, 3),
+        orientations=np.array([row[6:10] for row in rows], np.float32).reshape(-1, 4),
+        timestamps=np.array([row[10] for row in rows], np.float64),
+        sessions=[row[11] for row in rows])
+
+
+def _memory_from_row(row: Row, model_id: str) -> Memory:
     (memory_id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, action,
      session, robot, map_id, labels, jpeg) = row
     return Memory(
-        id=memory_id, vector=np.frombuffer(vector, '<f4').astype(np.float32),  # type: ignore
-        pose=Pose(Position(x, y, z), Quaternion(qx, qy, qz, qw)),  # type: ignore
-        h3_cell=h3_cell, timestamp=timestamp, model_id=model_id,  # type: ignore
-        action=np.frombuffer(action, '<f4').astype(np.float32),  # type: ignore
-        session=session, robot=robot, map_id=map_id,  # type: ignore
-        labels=tuple(json.loads(labels)), thumbnail=jpeg or b'')  # type: ignore
+        id=memory_id, vector=np.frombuffer(vector, '<f4').astype(np.float32),
+        pose=Pose(Position(x, y, z), Quaternion(qx, qy, qz, qw)),
+        h3_cell=h3_cell, timestamp=timestamp, model_id=model_id,
+        action=np.frombuffer(action, '<f4').astype(np.float32),
+        session=session, robot=robot, map_id=map_id,
+        labels=tuple(json.loads(labels)), thumbnail=jpeg or b'')
+
+
+@contextmanager
+def _parsed(path: Path) -> Iterator[None]:
+    """Values that a sound file cannot hold, told as damage."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise JournalError(f'memory file {path} is damaged: {error}; restore a copy or name '
+                           'another memory_path') from error
 
 
 @contextmanager
@@ -233,6 +257,9 @@ def _translated(path: Path) -> Iterator[None]:
     """Errors of SQLite and of the file system, told in our words."""
     try:
         yield
+    except sqlite3.IntegrityError as error:
+        raise JournalError(f'memory file {path} already holds a memory of this id, or one lacks '
+                           f'a field: {error}; give each memory an id of its own') from error
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError):
             raise JournalUnavailableError(

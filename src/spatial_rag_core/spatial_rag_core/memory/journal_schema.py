@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 import sqlite3
 
-from spatial_rag_core.errors import ConfigurationError, JournalError, JournalMismatchError
-from spatial_rag_core.errors import SchemaVersionError
+from spatial_rag_core.errors import (
+    ConfigurationError,
+    JournalError,
+    JournalMismatchError,
+    SchemaVersionError,
+)
 from spatial_rag_core.spatial.local_frame import Datum
 
 APPLICATION_ID = 0x53524147  # 'SRAG'
@@ -78,7 +82,7 @@ def create_tables(connection: sqlite3.Connection, spec: JournalSpec) -> None:
 
 def is_empty(connection: sqlite3.Connection) -> bool:
     """Whether the file holds no table at all."""
-    return connection.execute('SELECT count(*) FROM sqlite_master').fetchone()[0] == 0
+    return connection.execute('SELECT 1 FROM sqlite_master').fetchone() is None
 
 
 def read_spec(connection: sqlite3.Connection, path: str) -> JournalSpec:
@@ -92,4 +96,8 @@ def read_spec(connection: sqlite3.Connection, path: str) -> JournalSpec:
             f'{path} has schema version {version}, this software knows {SCHEMA_VERSION}; '
             'update Spatial-RAG or name another memory_path')
     meta = dict(connection.execute('SELECT key, value FROM meta'))
-    return JournalSpec(**{field.name: meta[field.name] for field in fields(JournalSpec)})
+    try:
+        return JournalSpec(**{field.name: meta[field.name] for field in fields(JournalSpec)})
+    except (KeyError, TypeError, ValueError) as error:
+        raise JournalError(f'{path} is damaged: its table meta says {meta}; restore a copy or '
+                           'name another memory_path') from error

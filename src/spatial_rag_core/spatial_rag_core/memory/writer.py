@@ -70,6 +70,7 @@ class MemoryWriter:
         self._config = config
         self._grid = H3Grid(LocalFrame(journal.spec.datum), journal.spec.h3_resolution)
         self._order = StampOrder()
+        self._author = ''
         self._waiting: deque[tuple[LatentSample, int]] = deque()  # and its arrival [ns]
         self._backlog: deque[Memory] = deque()
         self._unplaced: list[PoseError] = []
@@ -84,9 +85,6 @@ class MemoryWriter:
 
     def add_pose(self, stamp_ns: int, pose: Pose) -> Step:
         """Take in a pose."""
-        newest = self._poses.newest_ns
-        if newest is not None and stamp_ns < newest:
-            self._place_waiting(at_once=True)  # before the buffer starts anew
         return self._poses.insert(stamp_ns, pose)
 
     def add_latent(self, sample: LatentSample) -> Step:
@@ -100,7 +98,7 @@ class MemoryWriter:
         if not sample.model_id:
             raise LatentError('latent carries no model_id, so it could never be compared; '
                               'publish it with the id of the bundle that made it')
-        self._journal.claim(sample.model_id)
+        self._require_author(sample.model_id)
         previous_ns = self._order.newest_ns
         step = self._order.follow(sample.stamp_ns)
         if step is Step.JUMPED_BACK and previous_ns is not None:
@@ -108,6 +106,11 @@ class MemoryWriter:
         if step in (Step.FORWARD, Step.JUMPED_BACK):
             self._waiting.append((replace(sample, z=z), time.monotonic_ns()))
         return step
+
+    def _require_author(self, model_id: str) -> None:
+        """One model is the author of file and backlog; the file knows it from the first commit."""
+        self._author = self._author or self._journal.model_id or model_id
+        self._journal.require_model(model_id, self._author)
 
     def _begin_session_after_jump(self, previous_ns: int, stamp_ns: int) -> None:
         self._place_waiting(at_once=True)

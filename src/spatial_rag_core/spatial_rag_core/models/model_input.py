@@ -17,7 +17,7 @@ Picture = NDArray[np.uint8]
 def resized_rgb(rgb: NDArray[Any], side: int) -> Picture:
     """Return rgb uint8 [H, W, 3] as [side, side, 3]; raises ImageError for anything else."""
     _check_image('rgb', rgb, np.dtype(np.uint8), (3,))
-    resized = cv2.resize(np.ascontiguousarray(rgb), (side, side), interpolation=cv2.INTER_AREA)
+    resized = cv2.resize(rgb, (side, side), interpolation=cv2.INTER_AREA)
     return resized.astype(np.uint8, copy=False)
 
 
@@ -25,8 +25,7 @@ def resized_depth(depth_m: NDArray[Any], side: int) -> NDArray[np.float32]:
     """Return depth float32 [H, W] [m] as [side, side]; raises ImageError for anything else."""
     _check_image('depth_m', depth_m, np.dtype(np.float32), ())
     # Nearest: a mean over an edge is a surface that does not exist, and NaN would spread.
-    resized = cv2.resize(np.ascontiguousarray(depth_m), (side, side),
-                         interpolation=cv2.INTER_NEAREST)
+    resized = cv2.resize(depth_m, (side, side), interpolation=cv2.INTER_NEAREST)
     return resized.astype(np.float32, copy=False)
 
 

@@ -31,26 +31,27 @@ class H3Grid:
 
     def cell(self, position: Position) -> str:
         """H3 cell that a position of the map lies in; heights do not matter."""
-        return h3.latlng_to_cell(*self.frame.to_geodetic(position.x, position.y),
-                                 self.resolution)
+        latitude_deg, longitude_deg = self.frame.to_geodetic(position.x, position.y)
+        return str(h3.latlng_to_cell(latitude_deg, longitude_deg, self.resolution))
 
-    def cover_disc(self, center: Position, radius_m: float) -> set[str] | None:
+    def cover_disc(self, center: Position, radius_m: float,
+                   max_cells: int = MAX_COVER_CELLS) -> set[str] | None:
         """
-        Cells that together contain the disc, or None where these are too many to be of use.
+        Cells that together contain the disc, or None where these are more than max_cells.
 
         Each cell that meets the disc is in it, and few others.
         """
-        return self._flood(center, lambda x, y, reach: (
+        return self._flood(center, max_cells, lambda x, y, reach: (
             math.hypot(x - center.x, y - center.y) <= radius_m + reach))
 
-    def cover_box(self, box: Box) -> set[str] | None:
-        """Cells that together contain the box's ground plan, or None where too many."""
+    def cover_box(self, box: Box, max_cells: int = MAX_COVER_CELLS) -> set[str] | None:
+        """Cells that together contain the box's ground plan, or None as cover_disc."""
         middle = Position((box.low.x + box.high.x) / 2, (box.low.y + box.high.y) / 2)
-        return self._flood(middle, lambda x, y, reach: math.hypot(
+        return self._flood(middle, max_cells, lambda x, y, reach: math.hypot(
             max(box.low.x - x, 0.0, x - box.high.x),
             max(box.low.y - y, 0.0, y - box.high.y)) <= reach)
 
-    def _flood(self, start: Position,
+    def _flood(self, start: Position, max_cells: int,
                meets: Callable[[float, float, float], bool]) -> set[str] | None:
         """Grow from the start's cell; the cells that meet a convex region hang together."""
         cover = {self.cell(start)}
@@ -59,7 +60,7 @@ class H3Grid:
             ring = _neighbours(edge) - cover
             edge = {cell for cell in ring if meets(*self._circle_around(cell))}
             cover |= edge
-            if len(cover) > MAX_COVER_CELLS:
+            if len(cover) > max_cells:
                 return None
         return cover
 

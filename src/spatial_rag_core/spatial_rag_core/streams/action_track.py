@@ -1,4 +1,4 @@
-"""Actions come without a stamp: when was each taken, and is the newest still in force?"""
+"""Actions come without a stamp: tells when each was taken, and which is still in force."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ class DeadlineJoin(Generic[Item]):
 
     def add(self, stamp_ns: int, item: Item) -> None:
         """Let an item wait."""
+        self._waiting.pop(stamp_ns, None)  # a repeated stamp goes to the end, as its deadline
         self._waiting[stamp_ns] = (item, time.monotonic_ns() + self._timeout_ns)
         if len(self._waiting) > _MAX_WAITING:
             self._waiting.popitem(last=False)

@@ -38,9 +38,21 @@ class MotionActions:
         self._window_ns = round(window_sec * 1e9)
 
     def at(self, stamp_ns: int) -> Vector | None:
-        """Action float32 [action_dim] at stamp_ns, None where the poses do not reach back."""
+        """
+        Action float32 [action_dim] at stamp_ns, None where the poses do not reach back.
+
+        Where the newest pose is a little older than stamp_ns, it is the motion up to that pose.
+        """
+        oldest_ns, newest_ns = self._poses.oldest_ns, self._poses.newest_ns
+        if oldest_ns is None or newest_ns is None:
+            return None
+        end_ns = min(stamp_ns, newest_ns)
+        start_ns = end_ns - self._window_ns
+        if start_ns < oldest_ns:
+            return None
         try:
-            start, end = self._poses.at(stamp_ns - self._window_ns), self._poses.at(stamp_ns)
+            self._poses.at(stamp_ns)  # near enough in time, or the motion is an old one
+            start, end = self._poses.at(start_ns), self._poses.at(end_ns)
         except PoseError:
             return None
         moved = twist(start, end, self._window_ns / 1e9)
@@ -52,8 +64,8 @@ class MotionActions:
 def twist(start: Pose, end: Pose, duration_sec: float) -> tuple[float, ...]:
     """Mean velocity (vx, vy, vz [m/s], wx, wy, wz [rad/s]) in the axes of `start`."""
     inverse = _conjugate(start.orientation)
-    step = [b - a for a, b in zip(start.position, end.position, strict=True)]
-    x, y, z, _ = _multiply(_multiply(inverse, Quaternion(*step, 0.0)), start.orientation)
+    dx, dy, dz = (b - a for a, b in zip(start.position, end.position, strict=True))
+    x, y, z, _ = _multiply(_multiply(inverse, Quaternion(dx, dy, dz, 0.0)), start.orientation)
     turn = _multiply(inverse, end.orientation)
     return tuple(value / duration_sec for value in (x, y, z, *_rotation_vector(turn)))
 

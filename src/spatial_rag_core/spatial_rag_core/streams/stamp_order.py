@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 JUMP_BACK_SEC = 0.5
-"""A stamp that lies farther back than this means that time was turned back, not that it is late."""
+"""A stamp that lies this far back or farther is not late: time was turned back."""
 
 
 class Step(Enum):
@@ -31,7 +31,7 @@ class StampOrder:
             return Step.FORWARD
         if stamp_ns == newest:
             return Step.REPEATED
-        if stamp_ns > newest - JUMP_BACK_SEC * 1e9:
+        if newest - stamp_ns < JUMP_BACK_SEC * 1e9:
             return Step.LATE
         self.newest_ns = stamp_ns
         return Step.JUMPED_BACK

@@ -39,9 +39,9 @@ def test_a_view_into_another_array_is_encoded_like_its_copy_and_stays_as_it_was(
 
 
 def test_shrinking_averages_over_an_area(bundle: Bundle) -> None:
-    board = np.zeros((128, 128, 3), np.uint8)
-    board[::2, ::2] = board[1::2, 1::2] = 255
-    assert np.ptp(bundle.resize(board)) == 0
+    stripes = np.zeros((256, 256, 3), np.uint8)
+    stripes[:, ::4] = 200
+    assert np.unique(bundle.resize(stripes)).tolist() == [50]
 
 
 @pytest.mark.parametrize(('rgb', 'message'), [
@@ -76,6 +76,14 @@ def test_a_hole_in_the_depth_stays_a_hole_of_its_size(rich: Bundle) -> None:
     assert resized.shape == (1, 1, 64, 64)
     assert int(resized.isnan().sum()) == 1
     assert np.isfinite(rich.encode_image(picture(), depth_m)).all()
+
+
+def test_an_edge_in_the_depth_gives_no_surface_between(rich: Bundle) -> None:
+    depth_m = np.full((480, 640), 1.0, np.float32)
+    depth_m[:, 325:] = 5.0
+    resized = rich._depth(depth_m[::-1])
+    assert resized is not None
+    assert resized.unique().tolist() == [1.0, 5.0]
 
 
 @pytest.mark.parametrize('proprio', [[1.0, 2.0], [1.0, 2.0, float('nan')], [[1.0, 2.0, 3.0]]])
