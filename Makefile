@@ -27,14 +27,16 @@ RUN_FLAGS = $(strip \
   $(call flag,--namespace,$(NAMESPACE)) \
   $(call flag,--log-level,$(LOG_LEVEL)) \
   $(call flag,--remap,$(REMAP)) \
-  $(call flag,--respawn,$(RESPAWN)))
+  $(call flag,--respawn,$(RESPAWN)) \
+  $(call path_flag,--params,$(PARAMS)) \
+  $(call flag,--axes,$(AXES)))
 
 help:  ## print this
 	@echo 'make TARGET, where TARGET is one of'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
-	@echo 'run takes ROBOT=sim or BAG=path, and DURATION=seconds, COMPOSITION=true|false, MEMORY=path,'
-	@echo '  MODEL=path, RATE=factor, LOOP=true|false, NAMESPACE=name, LOG_LEVEL=level,'
-	@echo '  REMAP="from:=to …", RESPAWN=true|false'
+	@echo 'run takes ROBOT=sim or BAG=path, and DURATION=seconds, COMPOSITION=true|false,'
+	@echo '  MEMORY=path, MODEL=path, RATE=factor, LOOP=true|false, NAMESPACE=name, LOG_LEVEL=level,'
+	@echo '  REMAP="from:=to …", RESPAWN=true|false, PARAMS=file.yaml, AXES=body|optical'
 
 setup:  ## install what is missing into .venv and build (PYTHON=…, ROS_DISTRO=jazzy|kilted)
 	@$(ROOT)/scripts/setup.sh
@@ -54,12 +56,12 @@ PYTEST = pytest $(PYTEST_ARGS)
 test: ready  ## lint, then all tests (PYTEST_ARGS='-k name')
 	@$(IN_ENV); \
 	$(LINT); \
-	$(PYTEST) -m 'not stack' -n 2; most=$$?; \
+	$(PYTEST) -m 'not stack' -n 2 --dist loadfile; most=$$?; \
 	$(PYTEST) -m stack; stack=$$?; \
 	case $$lint.$$most$$stack in 0.00 | 0.05 | 0.50) ;; *) exit 1 ;; esac  # 5: none selected
 
 test-fast: ready  ## the tests that do not start the whole stack
-	@$(IN_ENV); $(PYTEST) -m 'not stack' -n 2
+	@$(IN_ENV); $(PYTEST) -m 'not stack' -n 2 --dist loadfile
 
 lint: ready  ## ruff and mypy
 	@$(IN_ENV); $(LINT); exit $$lint

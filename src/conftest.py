@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 import contextlib
 import fcntl
+import functools
 import os
 from pathlib import Path
 import random
@@ -20,35 +21,29 @@ LAST_DOMAIN = 101  # above it, DDS ports meet the ephemeral ports of Linux
 RECORDING = Path(__file__).parents[2] / 'shared' / 'data' / 'redkitchen_a'
 
 
-@pytest.fixture
-def ros_domain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[int]:
+@contextlib.contextmanager
+def claimed_domain() -> Iterator[int]:
     """A ROS_DOMAIN_ID that no other test on this machine has, also not in another run."""
-    pytest.importorskip('rclpy', reason='rclpy is absent: no ROS and no wheels of it')
     numbers = list(range(1, LAST_DOMAIN + 1))
     random.SystemRandom().shuffle(numbers)
     for number in numbers:
-        lock = open(Path(tempfile.gettempdir()) / f'spatial_rag_domain_{number}.lock', 'w')
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        lock.close()
-    else:
-        pytest.fail('all ROS domains are taken by other tests')
-    monkeypatch.setenv('ROS_DOMAIN_ID', str(number))
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
-    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'ros_home'))
-    with lock:
-        yield number
+        lock = Path(tempfile.gettempdir()) / f'spatial_rag_domain_{number}.lock'
+        with lock.open('w') as file, contextlib.suppress(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield number
+            return
+    pytest.fail('all ROS domains are taken by other tests')
 
 
 class Process:
     """A program in a session of its own, its output in a file."""
 
-    def __init__(self, command: list[str], log: Path) -> None:
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
         self.log = log
         with log.open('w') as output:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
-                                             stderr=subprocess.STDOUT, start_new_session=True)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                start_new_session=True, env=environment)
         self.pid = self._process.pid
 
     @property
@@ -92,33 +87,6 @@ def wait_until(condition: Callable[[], bool], timeout_sec: float,
         if time.monotonic() > end:
             pytest.fail(f'after {timeout_sec} s: {message()}')
         step()
-
-
-@pytest.fixture
-def start_process(tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """start_process(command…) → Process; all are killed at the end of the test."""
-    processes: list[Process] = []
-
-    def start(*command: object) -> Process:
-        name = f'{len(processes)}-{Path(str(command[0])).name}.log'
-        processes.append(Process([str(word) for word in command], tmp_path / name))
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.end()
-
-
-@pytest.fixture
-def start_node(start_process: Callable[..., Process]) -> Callable[..., Process]:
-    """start_node('encoder_node', publish_rate=20.0, …) → Process."""
-    def start(executable: str, *ros_args: str, **parameters: object) -> Process:
-        words = ['--ros-args', *ros_args]
-        for name, value in parameters.items():
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            words += ['-p', f'{name}:={text}']
-        return start_process(executable, *words)
-    return start
 
 
 class Probe:
@@ -173,14 +141,6 @@ class Probe:
         self.context.try_shutdown()
 
 
-@pytest.fixture
-def probe(ros_domain: int) -> Iterator[Probe]:
-    """The test's own node, in its own domain."""
-    probe = Probe(ros_domain)
-    yield probe
-    probe.close()
-
-
 class Diagnostics:
     """What nodes say of themselves on /diagnostics, the newest of each."""
 
@@ -214,9 +174,96 @@ class Diagnostics:
             self.wait(node, lambda *_: True, 60.0)
 
 
+class Lab:
+    """A ROS domain with a probe in it and processes that end with it."""
+
+    def __init__(self, domain: int, folder: Path) -> None:
+        self.domain, self.folder = domain, folder
+        self.environment = {'ROS_DOMAIN_ID': str(domain), 'ROS_HOME': str(folder / 'ros_home'),
+                            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+        self._processes: list[Process] = []
+
+    @functools.cached_property
+    def probe(self) -> Probe:
+        return Probe(self.domain)
+
+    @functools.cached_property
+    def diagnostics(self) -> Diagnostics:
+        return Diagnostics(self.probe)
+
+    def start(self, *command: object) -> Process:
+        """Start a program in this domain."""
+        name = f'{len(self._processes)}-{Path(str(command[0])).name}.log'
+        self._processes.append(Process([str(word) for word in command], self.folder / name,
+                                       {**os.environ, **self.environment}))
+        return self._processes[-1]
+
+    def start_node(self, executable: str, *ros_args: str, **parameters: object) -> Process:
+        """start_node('encoder_node', publish_rate=20.0, …)."""
+        words = ['--ros-args', *ros_args]
+        for name, value in parameters.items():
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            words += ['-p', f'{name}:={text}']
+        return self.start(executable, *words)
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.end()
+        if 'probe' in self.__dict__:
+            self.probe.close()
+
+
+@contextlib.contextmanager
+def _open_lab(folder: Path) -> Iterator[Lab]:
+    pytest.importorskip('rclpy', reason='rclpy is absent: no ROS and no wheels of it')
+    with claimed_domain() as domain, contextlib.closing(Lab(domain, folder)) as lab:
+        yield lab
+
+
 @pytest.fixture
-def diagnostics(probe: Probe) -> Diagnostics:
-    return Diagnostics(probe)
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A domain of the test's own."""
+    with _open_lab(tmp_path) as lab:
+        yield lab
+
+
+@pytest.fixture(scope='module')
+def module_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A domain that the tests of one module share, for nodes that take long to start."""
+    with _open_lab(tmp_path_factory.mktemp('lab')) as lab:
+        yield lab
+
+
+@pytest.fixture
+def ros_domain(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The lab's ROS_DOMAIN_ID, in the environment of this process, too."""
+    for name, value in lab.environment.items():
+        monkeypatch.setenv(name, value)
+    return lab.domain
+
+
+@pytest.fixture
+def start_process(lab: Lab) -> Callable[..., Process]:
+    """start_process(command…) → Process; all are killed at the end of the test."""
+    return lab.start
+
+
+@pytest.fixture
+def start_node(lab: Lab) -> Callable[..., Process]:
+    """start_node('encoder_node', publish_rate=20.0, …) → Process."""
+    return lab.start_node
+
+
+@pytest.fixture
+def probe(lab: Lab) -> Probe:
+    """The test's own node, in its own domain."""
+    return lab.probe
+
+
+@pytest.fixture
+def diagnostics(lab: Lab) -> Diagnostics:
+    """What the nodes say of themselves."""
+    return lab.diagnostics
 
 
 @pytest.fixture(scope='session')

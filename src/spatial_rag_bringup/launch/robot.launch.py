@@ -1,11 +1,12 @@
 """Encoder, memory writer, retriever and transition predictor on a robot."""
 
+from spatial_rag_bringup.defaults import model_file, parameter_file, state_folder
+
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
-from spatial_rag_bringup.defaults import model_file, parameter_file, state_folder
 
 NODES = {'encoder': 'encoder_node', 'memory_writer': 'memory_writer_node',
          'retriever': 'retriever_node', 'transition_predictor': 'transition_predictor_node'}

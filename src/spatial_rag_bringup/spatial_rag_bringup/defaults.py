@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from ament_index_python.packages import get_package_share_directory
 from spatial_rag_core.settings import Settings
+
+from ament_index_python.packages import get_package_share_directory
 
 
 def state_folder() -> Path:

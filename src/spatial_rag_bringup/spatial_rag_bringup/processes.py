@@ -48,7 +48,7 @@ class ChildProcess:
             self._process.send_signal(signal.SIGTERM)
 
     def wait_stopped(self, deadline: float) -> bool:
-        """Wait until it has ended, kill it at the deadline; returns False where that was needed."""
+        """Wait until it has ended, kill it at the deadline; False where that was needed."""
         try:
             self._process.wait(max(0.0, deadline - time.monotonic()))
             graceful = True

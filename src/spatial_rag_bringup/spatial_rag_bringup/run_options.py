@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import math
 from pathlib import Path
+import re
+from typing import NoReturn
 
 from spatial_rag_bringup.defaults import parameter_file
 from spatial_rag_core.errors import ConfigurationError
+
+import yaml
 
 
 @dataclass(frozen=True)
@@ -40,25 +44,39 @@ class RunOptions:
             raise ConfigurationError(f'DURATION must be > 0 s, got {self.duration_sec}')
         if not 0.01 <= self.rate <= 100:
             raise ConfigurationError(f'RATE must lie between 0.01 and 100, got {self.rate}')
-        if not self.params_file.is_file():
-            raise ConfigurationError(f'parameter file {self.params_file} does not exist')
+        if not re.fullmatch(r'/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?', self.namespace, re.ASCII):
+            raise ConfigurationError('NAMESPACE must be names of letters, digits and _, joined by '
+                                     f'/, got {self.namespace!r}')
+        _require_parameter_file(self.params_file)
+
+
+def _require_parameter_file(path: Path) -> None:
+    if not path.is_file():
+        raise ConfigurationError(f'parameter file {path} does not exist')
+    try:
+        is_mapping = isinstance(yaml.safe_load(path.read_text()), dict)
+        reason = 'it must hold node names and their ros__parameters'
+    except (yaml.YAMLError, OSError, UnicodeError) as error:
+        is_mapping, reason = False, ' '.join(str(error).split())
+    if not is_mapping:
+        raise ConfigurationError(f'parameter file {path} cannot be used: {reason}')
 
 
 def parse(argv: Sequence[str] | None = None) -> RunOptions:
     """Read the command line; `make run` passes NAME=value as --name value."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog='run_stack', description='Start all nodes on a simulated robot or a recording, '
         'watch them, and end them.')
     source = parser.add_mutually_exclusive_group()
-    source.add_argument('--robot', choices=['sim'], default='sim', help='simulated robot')
+    source.add_argument('--robot', choices=['sim'], help='simulated robot (the default)')
     source.add_argument('--bag', type=Path, help='rosbag2 folder, .mcap or .db3 file')
-    parser.add_argument('--duration', type=float, metavar='SEC', help='end after so long [s]; a '
+    parser.add_argument('--duration', type=_number, metavar='SEC', help='end after so long [s]; a '
                         'recording with less than 1 s left is played to its end')
     parser.add_argument('--composition', type=_boolean, default=False, metavar='true|false',
                         help='the four nodes in one process')
     parser.add_argument('--memory', type=Path, help='memory file, made where it is missing')
     parser.add_argument('--model', type=Path, help='model bundle')
-    parser.add_argument('--rate', type=float, default=1.0, help='speed of the recording')
+    parser.add_argument('--rate', type=_number, default=1.0, help='speed of the recording')
     parser.add_argument('--loop', type=_boolean, default=False, metavar='true|false',
                         help='play the recording again and again')
     parser.add_argument('--namespace', default='', help='namespace of all nodes')
@@ -77,6 +95,20 @@ def parse(argv: Sequence[str] | None = None) -> RunOptions:
         args.bag, args.duration, args.composition, args.memory, args.model, args.rate, args.loop,
         args.namespace, args.log_level, args.remap, args.respawn,
         args.params or parameter_file(), args.axes)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f'{message}; see {self.prog} --help')
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'must be a number, got {text!r}') from None
 
 
 def _boolean(text: str) -> bool:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import json
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import get_package_prefix
 from spatial_rag_bringup.defaults import model_file, state_folder
 from spatial_rag_bringup.run_options import RunOptions
 from spatial_rag_core.data.bag_roles import BagRoles, find_roles
 from spatial_rag_core.data.bag_source import BagSource
 from spatial_rag_core.errors import BagError
+
+from ament_index_python.packages import get_package_prefix
 import yaml
 
 EXECUTABLES = {'encoder': 'encoder_node', 'memory_writer': 'memory_writer_node',
@@ -108,12 +110,18 @@ def _bag_plan(options: RunOptions, bag: BagSource, roles: BagRoles, renaming: di
         parameters[name]['action_source'] = {'actions': 'topic'}.get(action, action)
         if options.pose_axes:
             parameters[name]['pose_axes'] = options.pose_axes
-    command = ['bag_replay_node', '-p', f'path:={options.bag}', '-p', f'rate:={options.rate}',
+    command = ['bag_replay_node', '-p', f'path:={_quoted(options.bag)}',
+               '-p', f'rate:={options.rate}',
                '-p', f'loop:={str(options.loop).lower()}',
                '-p', f'duration_sec:={_limit(options, bag, remarks)}']
     for theirs, ours in renaming.items():
         command += ['-r', f'{theirs.lstrip("/")}:={ours.lstrip("/")}']
     return command
+
+
+def _quoted(path: Path) -> str:
+    """As YAML, for what stands behind := is read as such: 2024 would be a number."""
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def _limit(options: RunOptions, bag: BagSource, remarks: list[str]) -> float:

@@ -149,8 +149,10 @@ class StackFigures:
             return 'waiting for the first frame'
         recent_hits = self.hits[-20:]
         mean_hits = sum(recent_hits) / len(recent_hits) if recent_hits else 0.0
-        return (f'{self.seconds_since_first_frame(now_ns):4.0f} s | latent {self.latent.window.rate_hz(now_ns):4.1f} Hz, '
-                f'next {self.latent_next.window.rate_hz(now_ns):4.1f} Hz | p50/p99 ms: '
+        hz, next_hz = (stream.window.rate_hz(now_ns) for stream in (
+            self.latent, self.latent_next))
+        return (f'{self.seconds_since_first_frame(now_ns):4.0f} s | '
+                f'latent {hz:4.1f} Hz, next {next_hz:4.1f} Hz | p50/p99 ms: '
                 f'latent {_pair(self.image_to_latent)}, next {_pair(self.image_to_latent_next)}, '
                 f'retrieval {_pair(self.retrieval)} | {mean_hits:.1f} hits | '
                 f'stored {_or_dash(self.memories_stored)} | '

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import partial
 import time
 
+from spatial_rag_bringup.stack_figures import StackFigures, Stage, stamp_of_serialized, Stream
+from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
+from spatial_rag_msgs.srv import MemoryStats
+
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
-from spatial_rag_bringup.stack_figures import stamp_of_serialized, StackFigures, Stage
-from spatial_rag_bringup.stack_figures import Stream
-from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
-from spatial_rag_msgs.srv import MemoryStats
 from std_msgs.msg import Float32MultiArray
 
 _COUNTED = ('errors', 'frames_dropped', 'frames_over_rate', 'frames_stale')

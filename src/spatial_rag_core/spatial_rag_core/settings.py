@@ -1,4 +1,4 @@
-"""The environment variables of Spatial-RAG; explicit arguments and ROS parameters win over them."""
+"""The environment variables; explicit arguments and ROS parameters win over them."""
 
 from __future__ import annotations
 

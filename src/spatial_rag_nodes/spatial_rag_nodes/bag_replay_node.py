@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 import math
 import sys
 import threading
 import time
 
-from rclpy.duration import Duration
-from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rosgraph_msgs.msg import Clock as ClockMsg
 from spatial_rag_core.data.bag_source import BagMessage, BagSource, BagTopic
 from spatial_rag_core.errors import BagError
 from spatial_rag_core.streams.metrics import LatencyWindow
@@ -20,6 +17,11 @@ from spatial_rag_nodes.conversions import time_from_ns
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+from rclpy.duration import Duration
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rosgraph_msgs.msg import Clock as ClockMsg
 
 PARAMETERS = (
     Parameter('path', '', 'rosbag2 folder, or a .mcap or .db3 file'),
@@ -31,6 +33,7 @@ PARAMETERS = (
     Parameter('clock_hz', 0.0, 'Publish /clock so often, for nodes with use_sim_time; 0: not '
               'at all', 'Hz', 0.0, 1000.0),
 )
+
 
 class BagReplayNode(Node):
     """
@@ -83,19 +86,26 @@ class BagReplayNode(Node):
             self.get_logger().info(f'playing {self._config["path"]}: '
                                    f'{self._bag.duration_sec:.2f} s, {len(self._topics)} topics')
             self._play_once()
-            while self._config['loop'] and not self._ending.is_set():
+            while self._config['loop'] and not self._is_ending():
                 self._loops += 1
                 self._play_once()
+            if self._is_ending():
+                return
             for publisher in self._topics.values():
                 publisher.wait_for_all_acked(Duration(seconds=2.0))
             self.get_logger().info(f'played {self._sent} messages')
         except Exception as error:
-            if self._ending.is_set():
+            if self._is_ending():
                 return
             self.exit_code = 1
             self._health.report_error(error)
             self._health.publish()
-        self.context.try_shutdown()
+        with suppress(RuntimeError):  # Ctrl-C may shut down in the midst of it
+            self.context.try_shutdown()
+
+    def _is_ending(self) -> bool:
+        """After Ctrl-C the context is gone a moment before destroy_node is called."""
+        return self._ending.is_set() or not self.context.ok()
 
     def _play_once(self) -> None:
         """The clock starts with the first message: opening a recording takes its time."""
@@ -122,7 +132,7 @@ class BagReplayNode(Node):
             self._publish_clock(stamp_ns - round(left * self._config['rate'] * 1e9))
             if self._ending.wait(min(left, period)):
                 return False
-        return not self._ending.is_set()
+        return not self._is_ending()
 
     def _publish_clock(self, now_ns: int) -> None:
         if self._clock_publisher is not None:

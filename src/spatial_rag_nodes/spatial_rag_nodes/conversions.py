@@ -5,20 +5,32 @@ from __future__ import annotations
 from array import array
 from typing import NamedTuple
 
-from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, Pose as PoseMsg, PoseStamped, Quaternion as QuaternionMsg
-from geometry_msgs.msg import Twist
-from nav_msgs.msg import Odometry
-import numpy as np
 from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
 from spatial_rag_core.memory.journal import JournalStats
 from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.memory.writer import LatentSample
-from spatial_rag_core.records import as_action, as_latent, Box, Hit, Memory, MemoryQuery, Pose
-from spatial_rag_core.records import Position, Quaternion, Vector
-from spatial_rag_msgs.msg import LatentStamped, Memory as MemoryMsg, RetrievedMemories
-from spatial_rag_msgs.msg import RetrievedMemory
+from spatial_rag_core.records import (
+    as_action,
+    as_latent,
+    Box,
+    Hit,
+    Memory,
+    MemoryQuery,
+    Pose,
+    Position,
+    Quaternion,
+    Vector,
+)
+from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories, RetrievedMemory
+from spatial_rag_msgs.msg import Memory as MemoryMsg
 from spatial_rag_msgs.srv import MemoryStats, QueryMemory
+
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Point, PoseStamped, Twist
+from geometry_msgs.msg import Pose as PoseMsg
+from geometry_msgs.msg import Quaternion as QuaternionMsg
+from nav_msgs.msg import Odometry
+import numpy as np
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout
 
 

@@ -7,9 +7,6 @@ import sys
 import time
 from typing import NamedTuple
 
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from sensor_msgs.msg import CompressedImage, Image
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.frame_pairing import FramePairing
@@ -19,12 +16,21 @@ from spatial_rag_core.streams.rate_limiter import RateLimiter
 from spatial_rag_core.streams.stamp_order import StampOrder, Step
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_nodes import qos, shared_parameters
-from spatial_rag_nodes.conversions import array_from_vector, msg_from_latent, ns_from_time
-from spatial_rag_nodes.conversions import proprio_from_msg, time_from_ns
+from spatial_rag_nodes.conversions import (
+    array_from_vector,
+    msg_from_latent,
+    ns_from_time,
+    proprio_from_msg,
+    time_from_ns,
+)
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.images import depth_from_msg, jpeg_from_rgb, rgb_from_msg
 from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 
 PICTURE_TYPES = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed')}

@@ -8,10 +8,11 @@ import functools
 import time
 from typing import Any, ParamSpec
 
+from spatial_rag_core.errors import InputError, SpatialRagError
+
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from spatial_rag_core.errors import InputError, SpatialRagError
 
 P = ParamSpec('P')
 
@@ -60,8 +61,10 @@ class Health:
         if now - problem.logged_sec < LOG_INTERVAL_SEC:
             return
         more = f' ({problem.unlogged} times)' if problem.unlogged > 1 else ''
-        logger = self._node.get_logger()
-        (logger.error if level == ERROR else logger.warning)(message + more)
+        if level == ERROR:  # two lines: rclpy ties a severity to the line that logs
+            self._node.get_logger().error(message + more)
+        else:
+            self._node.get_logger().warning(message + more)
         problem.logged_sec, problem.unlogged = now, 0
 
     def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
@@ -72,6 +75,19 @@ class Health:
                 callback(*args, **kwargs)
             except Exception as error:
                 self.report_error(error)
+        return wrapper
+
+    def serving(self, callback: Callable[[Any, Any], Any],
+                failure_code: int) -> Callable[[Any, Any], Any]:
+        """Wrap a service's callback: what it does not foresee is answered with failure_code."""
+        @functools.wraps(callback)
+        def wrapper(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:
+                self.report_error(error)
+                response.code, response.message = failure_code, f'internal error: {error}'
+                return response
         return wrapper
 
     def report_error(self, error: Exception) -> None:

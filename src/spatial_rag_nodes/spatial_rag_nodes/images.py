@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from array import array
+import re
+
+from spatial_rag_core.errors import ImageError
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from sensor_msgs.msg import CompressedImage, Image
-from spatial_rag_core.errors import ImageError
 from std_msgs.msg import Header
 
 try:
@@ -19,6 +21,13 @@ except ImportError:  # no ROS installation: PyPI's cv-bridge is ROS 1's and must
 
 MAX_PIXELS = 64_000_000
 _DEPTH_ENCODINGS = ('16UC1', 'mono16', '32FC1')
+_UNNAMED_COLORS = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}  # OpenCV's order
+_PACKED_YUV = ('yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv')
+_CHANNELS = (
+    (re.compile('(rgb|bgr)(?P<bits>8|16)'), 3), (re.compile('(rgba|bgra)(?P<bits>8|16)'), 4),
+    (re.compile('(mono|bayer_[rgb]{4})(?P<bits>8|16)'), 1),
+    (re.compile('(?P<bits>8|16|32|64)[USF]C(?P<channels>[1-4]?)'), 0),
+)
 _COMPRESSED_DEPTH_HEADER_BYTES = 12  # compressed_depth_image_transport: ConfigHeader
 
 Rgb = NDArray[np.uint8]
@@ -35,8 +44,7 @@ def rgb_from_msg(msg: Image | CompressedImage) -> Rgb:
     if isinstance(msg, CompressedImage):
         bgr = _decoded(msg, cv2.IMREAD_COLOR)
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
-    _check_layout(msg)
-    return _converted(msg, 'rgb8')
+    return _converted(_prepared(msg), 'rgb8')
 
 
 def depth_from_msg(msg: Image | CompressedImage) -> DepthMap:
@@ -48,7 +56,7 @@ def depth_from_msg(msg: Image | CompressedImage) -> DepthMap:
     if isinstance(msg, CompressedImage):
         raw = _decoded(msg, cv2.IMREAD_UNCHANGED)
     else:
-        _check_layout(msg)
+        msg = _prepared(msg)
         if msg.encoding not in _DEPTH_ENCODINGS:
             raise ImageError(f'depth encoding {msg.encoding!r} is not one of '
                              f'{", ".join(_DEPTH_ENCODINGS)}; publish depth as REP 118 says')
@@ -61,8 +69,40 @@ def depth_from_msg(msg: Image | CompressedImage) -> DepthMap:
     return np.nan_to_num(depth, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
+def _prepared(msg: Image) -> Image:
+    """
+    The picture with rows that lie close together and an encoding that names its colours.
+
+    Sizes and step are checked first, before any library reads the data. rosbags-image reads
+    padded rows as if they were not (0.10.4).
+    """
+    _check_layout(msg)
+    row_bytes = msg.width * _bytes_per_pixel(msg.encoding)
+    if row_bytes > msg.step:
+        raise ImageError(f'picture of {msg.width}x{msg.height} px ({msg.encoding}) has step '
+                         f'{msg.step}, its rows need {row_bytes} bytes; check the camera driver')
+    encoding = _UNNAMED_COLORS.get(msg.encoding, msg.encoding)
+    if encoding == msg.encoding and row_bytes in (0, msg.step):
+        return msg
+    rows = np.frombuffer(msg.data, np.uint8).reshape(msg.height, msg.step)
+    step = row_bytes or msg.step
+    return Image(header=msg.header, height=msg.height, width=msg.width, encoding=encoding,
+                 is_bigendian=msg.is_bigendian, step=step,
+                 data=array('B', rows[:, :step].tobytes()))
+
+
+def _bytes_per_pixel(encoding: str) -> int:
+    """Of encodings whose pixels stand alone in a row (sensor_msgs/image_encodings.hpp); else 0."""
+    if encoding in _PACKED_YUV:
+        return 2
+    for pattern, channels in _CHANNELS:
+        if found := pattern.fullmatch(encoding):
+            count = channels or int(found['channels'] or 1)
+            return count * int(found['bits']) // 8
+    return 0
+
+
 def _check_layout(msg: Image) -> None:
-    """Sizes and step must fit the data before any library reads it."""
     if msg.height == 0 or msg.width == 0:
         raise ImageError(f'picture is {msg.width}x{msg.height} px; check the camera driver')
     if msg.height * msg.width > MAX_PIXELS:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 import sys
 import time
 
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from spatial_rag_core.errors import JournalError
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.journal_schema import JournalSpec
@@ -23,10 +21,17 @@ from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_nodes import qos, shared_parameters
 from spatial_rag_nodes.conversions import sample_from_msg
 from spatial_rag_nodes.health import ERROR, Health
-from spatial_rag_nodes.motion_inputs import ACTION_PARAMETERS, POSE_PARAMETERS
-from spatial_rag_nodes.motion_inputs import subscribe_action, subscribe_pose
+from spatial_rag_nodes.motion_inputs import (
+    ACTION_PARAMETERS,
+    POSE_PARAMETERS,
+    subscribe_action,
+    subscribe_pose,
+)
 from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
 
 COMMIT_PERIOD_SEC = 0.02
 

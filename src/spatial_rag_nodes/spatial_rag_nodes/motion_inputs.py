@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped, Twist
-from nav_msgs.msg import Odometry
-from rclpy.node import Node
 from spatial_rag_core.records import Pose, Vector
 from spatial_rag_nodes import qos
 from spatial_rag_nodes.conversions import action_from_msg, map_pose_from_msg, ns_from_time
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+from geometry_msgs.msg import PoseStamped, Twist
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
 from std_msgs.msg import Float32MultiArray
 
 POSE_PARAMETERS = (

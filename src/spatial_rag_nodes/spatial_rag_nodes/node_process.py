@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 import signal
 import sys
 
+from spatial_rag_core.errors import SpatialRagError
+
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from spatial_rag_core.errors import SpatialRagError
 
 
 def run_process(factories: Sequence[Callable[[], Node]], args: list[str] | None = None) -> int:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import time
 
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from spatial_rag_core.errors import ConfigurationError, InputError, JournalError
-from spatial_rag_core.errors import ModelMismatchError, PoseError
+from spatial_rag_core.errors import (
+    ConfigurationError,
+    InputError,
+    JournalError,
+    ModelMismatchError,
+    PoseError,
+)
 from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.records import Hit, MemoryQuery, Pose
@@ -19,12 +22,20 @@ from spatial_rag_core.streams.stamp_order import Step
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_msgs.srv import MemoryStats, QueryMemory
 from spatial_rag_nodes import qos, shared_parameters
-from spatial_rag_nodes.conversions import fill_stats, msg_from_hit, msg_from_pose
-from spatial_rag_nodes.conversions import query_from_request, sample_from_msg
+from spatial_rag_nodes.conversions import (
+    fill_stats,
+    msg_from_hit,
+    msg_from_pose,
+    query_from_request,
+    sample_from_msg,
+)
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.motion_inputs import POSE_PARAMETERS, subscribe_pose
 from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
 from std_msgs.msg import Header
 
 
@@ -62,8 +73,12 @@ class RetrieverNode(Node):
             RetrievedMemories, 'spatial_rag/retrieved', qos.stream())
         self.create_subscription(LatentStamped, 'spatial_rag/latent',
                                  self._health.guarded(self._on_latent), qos.stream())
-        self.create_service(QueryMemory, 'spatial_rag/query_memory', self._serve_query)
-        self.create_service(MemoryStats, 'spatial_rag/memory_stats', self._serve_stats)
+        self.create_service(
+            QueryMemory, 'spatial_rag/query_memory', self._health.serving(
+                self._serve_query, QueryMemory.Response.MEMORY_UNAVAILABLE))
+        self.create_service(
+            MemoryStats, 'spatial_rag/memory_stats', self._health.serving(
+                self._serve_stats, MemoryStats.Response.MEMORY_UNAVAILABLE))
         self.create_timer(parameters['refresh_period_sec'], self._health.guarded(self._refresh),
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f'reading {self._retriever.path}: '

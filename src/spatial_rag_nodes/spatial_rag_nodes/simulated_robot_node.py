@@ -5,10 +5,6 @@ from __future__ import annotations
 import sys
 import time
 
-from geometry_msgs.msg import PoseStamped
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
-from sensor_msgs.msg import Image
 from spatial_rag_core.data.rooms2d import Observation, Rooms2D, Rooms2DConfig
 from spatial_rag_core.data.wander import WanderPolicy
 from spatial_rag_core.streams.metrics import RateWindow
@@ -18,6 +14,11 @@ from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.images import image_from_depth, image_from_rgb
 from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+from geometry_msgs.msg import PoseStamped
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, Header
 
 PARAMETERS = (

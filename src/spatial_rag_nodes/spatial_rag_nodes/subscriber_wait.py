@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 import time
 
-from rclpy.publisher import Publisher
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+from rclpy.publisher import Publisher
 
 SETTLE_SEC = 1.0
 """Subscribers must have been the same for this long: the other side has to find us, too."""

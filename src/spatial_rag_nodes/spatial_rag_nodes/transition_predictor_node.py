@@ -5,11 +5,8 @@ from __future__ import annotations
 import sys
 import time
 
-import numpy as np
-from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from spatial_rag_core.models.bundle import Bundle
-from spatial_rag_core.records import Pose, Vector
+from spatial_rag_core.records import Vector
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.action_track import ActionTrack
 from spatial_rag_core.streams.deadline_join import DeadlineJoin
@@ -18,13 +15,25 @@ from spatial_rag_core.streams.motion import MotionActions
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_nodes import qos, shared_parameters
-from spatial_rag_nodes.conversions import array_from_vector, msg_from_latent
-from spatial_rag_nodes.conversions import recollection_from_msg, sample_from_msg
+from spatial_rag_nodes.conversions import (
+    array_from_vector,
+    msg_from_latent,
+    recollection_from_msg,
+    sample_from_msg,
+)
 from spatial_rag_nodes.health import Health
-from spatial_rag_nodes.motion_inputs import ACTION_PARAMETERS, POSE_PARAMETERS
-from spatial_rag_nodes.motion_inputs import subscribe_action, subscribe_pose
+from spatial_rag_nodes.motion_inputs import (
+    ACTION_PARAMETERS,
+    POSE_PARAMETERS,
+    subscribe_action,
+    subscribe_pose,
+)
 from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+
+import numpy as np
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
 from std_msgs.msg import Float32MultiArray
 
 

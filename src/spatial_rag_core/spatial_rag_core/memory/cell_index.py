@@ -158,4 +158,5 @@ def pose_distance(positions: NDArray[np.float64], orientations: NDArray[np.float
     """|Δp|² + 3·(1 − cos Δθ) [m²] for each of n poses, Δθ the angle of the rotation between."""
     cosine_half = orientations @ np.asarray(pose.orientation)
     cosine = np.minimum(2 * cosine_half ** 2 - 1, 1.0)
-    return np.asarray(_separation(positions, pose) ** 2 + 3 * (1 - cosine), np.float64)
+    offset = positions - np.asarray(pose.position)
+    return np.asarray((offset * offset).sum(axis=1) + 3 * (1 - cosine), np.float64)

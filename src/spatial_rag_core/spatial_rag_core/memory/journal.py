@@ -19,6 +19,7 @@ import numpy as np
 
 _INSERT = ('INSERT INTO memories (id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, '
            'action, session, robot, map_id, labels) VALUES (' + ', '.join('?' * 16) + ')')
+_SMALLEST_PAGE = 512  # of an SQLite file [bytes]
 _BUSY_TIMEOUT_SEC = 2.0
 _COMMIT_TIMEOUT_MS = 100
 """A writer's frames queue up meanwhile, so it gives up soon and tries again later."""
@@ -64,6 +65,7 @@ class Journal:
         with _translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
+            _require_sqlite(path)
             connection = _connect(f'{path.resolve().as_uri()}?mode=rw')
             try:
                 if not (new := is_empty(connection)):
@@ -86,6 +88,7 @@ class Journal:
         with _translated(path):
             if not path.exists() or path.stat().st_size == 0:
                 return None
+            _require_sqlite(path)
             connection = _connect(f'{path.resolve().as_uri()}?mode=ro')
             try:
                 if is_empty(connection):
@@ -219,6 +222,15 @@ def _connect(uri: str) -> sqlite3.Connection:
                            check_same_thread=False)
 
 
+def _require_sqlite(path: Path) -> None:
+    """Refuse a stump that SQLite would take for an empty database and write over."""
+    with path.open('rb') as file:
+        head = file.read(_SMALLEST_PAGE)
+    if head and (len(head) < _SMALLEST_PAGE or not head.startswith(b'SQLite format 3\0')):
+        raise JournalError(f'memory file {path} is damaged or not a memory file; '
+                           'restore a copy or name another memory_path')
+
+
 def _index_rows(rows: list[Row], z_dim: int) -> IndexRows:
     return IndexRows(
         seqs=np.array([row[0] for row in rows], np.int64),
@@ -246,8 +258,9 @@ def _memory_from_row(row: Row, model_id: str) -> Memory:
 def _parsed(path: Path) -> Iterator[None]:
     """Values that a sound file cannot hold, told as damage."""
     try:
-        yield
-    except (TypeError, ValueError) as error:
+        with np.errstate(over='raise'):
+            yield
+    except (ArithmeticError, TypeError, ValueError) as error:
         raise JournalError(f'memory file {path} is damaged: {error}; restore a copy or name '
                            'another memory_path') from error
 
@@ -260,7 +273,7 @@ def _translated(path: Path) -> Iterator[None]:
     except sqlite3.IntegrityError as error:
         raise JournalError(f'memory file {path} already holds a memory of this id, or one lacks '
                            f'a field: {error}; give each memory an id of its own') from error
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter in its message
         if isinstance(error, sqlite3.OperationalError):
             raise JournalUnavailableError(
                 f'memory file {path} cannot be used now: {error}; check that the folder is '

@@ -1,6 +1,7 @@
 from dataclasses import replace
 import math
 
+from spatial_rag_core.data.room_plan import CELL_M, WALL
 from spatial_rag_core.data.rooms2d import Rooms2D, Rooms2DConfig
 from spatial_rag_core.errors import ActionError, ConfigurationError
 
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 import numpy as np
 import pytest
 
-AHEAD = np.float32([1.0, 0.0])
+AHEAD = np.array([1.0, 0.0], np.float32)
 
 
 def heading(world: Rooms2D) -> float:
@@ -101,6 +102,20 @@ def test_no_drive_leads_into_a_wall_or_a_pillar(
             x, y, _ = world.pose.position
             assert world.room_map.is_clear(x, y, config.robot_radius_m - 1e-9)
             assert world.room_map.room_at(x, y) >= 0
+
+
+def test_a_fast_robot_does_not_jump_through_a_wall() -> None:
+    world = Rooms2D(Rooms2DConfig(max_speed_m_s=2.0, rate_hz=1.0, response_sec=0.0))
+    cells, gap = world.room_map.cells, world.room_map.clearance_m
+    is_parting = (cells[:, 2:-2] == WALL) & (cells[:, :-4] > 0) & (cells[:, 4:] > 0)
+    is_open = (gap[:, :-4] >= 0.25) & (gap[:, 4:] >= 0.25)
+    tries = np.argwhere(is_parting & is_open)
+    for row, column in tries:
+        x, y = (column + 0.5) * CELL_M, (row + 0.5) * CELL_M
+        place(world, x, y, 0.0)
+        world.advance([2.0, 0.0])
+        assert world.pose.position.x < (column + 2) * CELL_M
+    assert len(tries) > 20
 
 
 def against_the_outer_wall(angle: float) -> Rooms2D:

@@ -1,0 +1,134 @@
+"""Launch files: read where launch is not installed, run where it is."""
+
+import ast
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+FILES = sorted((Path(__file__).parents[1] / 'launch').glob('*.launch.py'))
+ARGUMENTS = {'namespace', 'use_sim_time', 'params_file', 'model_path', 'composition',
+             'log_level', 'respawn'}
+READERS = {'LaunchConfiguration': 0, '_value': 1}
+"""What reads an argument, and at which position its name stands."""
+
+each_file = pytest.mark.parametrize('file', FILES, ids=lambda file: file.name)
+
+
+def calls(file: Path) -> list[tuple[str, ast.Call]]:
+    """Name of the function and the call, everywhere in the file."""
+    tree = ast.parse(file.read_text(), file.name)
+    return [(node.func.id, node) for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+
+
+def keywords(call: ast.Call) -> dict[str, ast.expr]:
+    return {keyword.arg or '**': keyword.value for keyword in call.keywords}
+
+
+def declarations(file: Path) -> dict[str, dict[str, ast.expr]]:
+    """Name of each declared argument → the keywords of its declaration."""
+    found = {}
+    for name, call in calls(file):
+        if name == 'DeclareLaunchArgument':
+            assert isinstance(call.args[0], ast.Constant)
+            assert call.args[0].value not in found, f'{call.args[0].value} is declared twice'
+            found[call.args[0].value] = keywords(call)
+    return found
+
+
+def used(file: Path) -> set[str]:
+    """Names of the arguments that are read."""
+    return {argument.value for name, call in calls(file) if name in READERS
+            for argument in call.args[READERS[name]:READERS[name] + 1]
+            if isinstance(argument, ast.Constant)}
+
+
+def node_executables(file: Path) -> set[str]:
+    """Every word in the file that is the name of an executable: …_node, or composed."""
+    words = {node.value for node in ast.walk(ast.parse(file.read_text()))
+             if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {word for word in words if word.endswith('_node')} | (words & {'composed'})
+
+
+def test_there_is_a_launch_file() -> None:
+    assert 'robot.launch.py' in [file.name for file in FILES]
+
+
+@each_file
+def test_every_executable_is_installed(file: Path) -> None:
+    packages = pytest.importorskip('ament_index_python.packages')
+    for name, call in calls(file):
+        if name == 'Node':
+            package = keywords(call)['package']
+            assert isinstance(package, ast.Constant)
+            folder = Path(packages.get_package_prefix(package.value)) / 'lib' / package.value
+            for executable in node_executables(file):
+                assert (folder / executable).is_file(), f'{package.value} has no {executable}'
+    assert node_executables(file) <= entry_points(group='console_scripts').names
+
+
+@each_file
+def test_exactly_the_four_nodes_and_the_composed_process_are_started(file: Path) -> None:
+    assert node_executables(file) == {'encoder_node', 'memory_writer_node', 'retriever_node',
+                                      'transition_predictor_node', 'composed'}
+
+
+@each_file
+def test_every_argument_of_the_contract_is_declared(file: Path) -> None:
+    assert ARGUMENTS <= declarations(file).keys()
+
+
+@each_file
+def test_every_declared_argument_is_used_and_every_used_one_declared(file: Path) -> None:
+    assert used(file) == declarations(file).keys()
+
+
+@each_file
+def test_every_argument_has_a_description_and_a_default(file: Path) -> None:
+    for name, words in declarations(file).items():
+        assert 'default_value' in words, name
+        text = ''.join(part.value for part in ast.walk(words['description'])
+                       if isinstance(part, ast.Constant))
+        assert len(text) > 10, name
+
+
+@each_file
+def test_a_yes_or_no_argument_takes_only_true_and_false(file: Path) -> None:
+    for name, words in declarations(file).items():
+        default = words['default_value']
+        if isinstance(default, ast.Constant) and default.value in ('true', 'false'):
+            assert ast.literal_eval(words['choices']) == ['true', 'false'], name
+
+
+def test_the_default_parameter_file_is_installed() -> None:
+    pytest.importorskip('ament_index_python.packages')
+    from spatial_rag_bringup.defaults import parameter_file
+    assert parameter_file().is_file()
+    source = Path(__file__).parents[1] / 'config' / parameter_file().name
+    assert parameter_file().read_text() == source.read_text()
+
+
+def test_the_launch_file_starts_what_the_runner_starts() -> None:
+    pytest.importorskip('ament_index_python.packages')
+    from spatial_rag_bringup.run_plan import EXECUTABLES
+    tree = ast.parse(next(file for file in FILES if file.name == 'robot.launch.py').read_text())
+    nodes = next(ast.literal_eval(node.value) for node in ast.walk(tree)
+                 if isinstance(node, ast.Assign) and node.targets[0].id == 'NODES')
+    assert nodes == EXECUTABLES
+
+
+@pytest.mark.ros
+@pytest.mark.stack
+def test_the_launch_file_brings_up_the_four_nodes_for_real(lab, bundle_path, tmp_path) -> None:
+    pytest.importorskip('launch_ros', reason='launch_ros is absent: it comes with ROS, not with '
+                                             "PyPI's wheels")
+    import signal
+    process = lab.start('ros2', 'launch', str(FILES[0]), f'model_path:={bundle_path}',
+                        f'memory_path:={tmp_path / "memory.db"}', 'namespace:=robot1')
+    lab.diagnostics.wait_ready('encoder', 'memory_writer', 'retriever', 'transition_predictor')
+    nodes = dict(lab.probe.node.get_node_names_and_namespaces())
+    assert nodes['encoder'] == '/robot1'
+    process.signal(signal.SIGINT)
+    assert process.wait() == 0
+    assert 'Traceback' not in process.output

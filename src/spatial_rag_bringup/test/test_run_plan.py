@@ -1,0 +1,220 @@
+"""From what is asked to commands and parameters."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from spatial_rag_core.errors import BagError
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
+from rosbags.typesys import get_typestore, Stores
+import yaml
+
+run_plan = pytest.importorskip('spatial_rag_bringup.run_plan',
+                               reason='ament_index_python is absent')
+from spatial_rag_bringup.run_options import parse  # noqa: E402
+
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
+POSE, ODOMETRY = 'geometry_msgs/msg/PoseStamped', 'nav_msgs/msg/Odometry'
+ACTIONS, TWIST = 'std_msgs/msg/Float32MultiArray', 'geometry_msgs/msg/Twist'
+NODES = ['encoder', 'memory_writer', 'retriever', 'transition_predictor']
+
+
+def pose_bytes(kind: str, frame: str) -> bytes:
+    """Serialized message at the origin; also for types of which nobody reads more."""
+    types = TYPES.types
+    vector, point = types['geometry_msgs/msg/Vector3'], types['geometry_msgs/msg/Point']
+    header = types['std_msgs/msg/Header'](types['builtin_interfaces/msg/Time'](0, 0), frame)
+    pose = types['geometry_msgs/msg/Pose'](
+        point(0.0, 0.0, 0.0), types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0))
+    if kind != ODOMETRY:
+        return bytes(TYPES.serialize_cdr(types[POSE](header, pose), POSE))
+    twist = types['geometry_msgs/msg/Twist'](vector(0.0, 0.0, 0.0), vector(0.0, 0.0, 0.0))
+    odometry = types[ODOMETRY](
+        header, 'base', types['geometry_msgs/msg/PoseWithCovariance'](pose, np.zeros(36)),
+        types['geometry_msgs/msg/TwistWithCovariance'](twist, np.zeros(36)))
+    return bytes(TYPES.serialize_cdr(odometry, ODOMETRY))
+
+
+def write_bag(folder: Path, topics: Iterable[tuple[str, str]], duration_sec: float = 10.0,
+              frame: str = 'world') -> Path:
+    """Two messages on each topic, at the beginning and the end."""
+    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections = [writer.add_connection(name, kind, typestore=TYPES) for name, kind in topics]
+        for stamp_ns in (10**9, 10**9 + round(duration_sec * 1e9)):
+            for connection in connections:
+                writer.write(connection, stamp_ns, pose_bytes(connection.msgtype, frame))
+    return folder
+
+
+CONTRACT = [('/camera/image_raw/compressed', COMPRESSED), ('/pose', POSE)]
+
+
+def plan_of(tmp_path: Path, *words: object) -> Any:
+    return run_plan.make_plan(parse(['--model', 'model.pt', *map(str, words)]), tmp_path)
+
+
+def overrides(tmp_path: Path) -> dict[str, dict[str, Any]]:
+    content = yaml.safe_load((tmp_path / 'overrides.yaml').read_text())
+    return {name.rpartition('/')[2]: values['ros__parameters']
+            for name, values in content.items()}
+
+
+def renamings(command: list[str]) -> set[str]:
+    return {after for before, after in zip(command, command[1:], strict=False)
+            if before == '-r' and not after.startswith('__')}
+
+
+def parameter(command: list[str], name: str) -> str:
+    return next(word.partition(':=')[2] for word in command if word.startswith(f'{name}:='))
+
+
+def test_the_simulated_robot_runs_with_four_nodes(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, '--memory', 'm.db')
+    assert list(plan.nodes) == NODES
+    name, command = plan.source
+    assert (name, Path(command[0]).name) == ('simulated_robot', 'simulated_robot_node')
+    assert not (plan.compressed or plan.ends_itself)
+    values = overrides(tmp_path)
+    assert values['encoder']['model_path'] == 'model.pt'
+    assert values['transition_predictor']['model_path'] == 'model.pt'
+    assert values['memory_writer'] == values['retriever'] == {'memory_path': 'm.db'}
+
+
+def test_every_command_is_an_installed_program(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', CONTRACT)
+    for words in ([], ['--composition', 'true'], ['--bag', bag]):
+        plan = plan_of(tmp_path, *words)
+        for command in (*plan.nodes.values(), plan.source[1]):
+            assert Path(command[0]).is_file()
+
+
+def test_composed_is_one_process(tmp_path: Path) -> None:
+    assert list(plan_of(tmp_path, '--composition', 'true').nodes) == ['composed']
+
+
+def test_a_namespace_is_given_to_all(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, '--namespace', 'fleet/robot1/')
+    for command in (*plan.nodes.values(), plan.source[1]):
+        assert '__ns:=/fleet/robot1' in command
+
+
+def test_a_bag_with_the_names_of_the_contract_is_not_renamed(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, '--bag', write_bag(tmp_path / 'bag', CONTRACT))
+    assert renamings(plan.source[1]) == set()
+    assert plan.source_topics == ['camera/image_raw/compressed', 'pose']
+    assert plan.compressed
+    assert plan.ends_itself
+    values = overrides(tmp_path)
+    assert values['encoder']['image_transport'] == 'compressed'
+    for name in ('memory_writer', 'transition_predictor'):
+        assert values[name]['action_source'] == 'motion'
+        assert values[name]['map_frame'] == 'world'
+    assert values['retriever']['pose_source'] == 'pose'
+
+
+def test_a_bag_with_other_names_is_understood_by_its_types(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', [
+        ('/front/image_raw', IMAGE), ('/wheels', ODOMETRY), ('/drive', TWIST)], frame='odom')
+    plan = plan_of(tmp_path, '--bag', bag)
+    assert renamings(plan.source[1]) == {
+        'front/image_raw:=camera/image_raw', 'wheels:=odom', 'drive:=cmd_vel'}
+    assert plan.source_topics == ['cmd_vel', 'camera/image_raw', 'odom']
+    assert not plan.compressed
+    values = overrides(tmp_path)
+    assert values['memory_writer']['pose_source'] == 'odometry'
+    assert values['memory_writer']['action_source'] == 'twist'
+    assert values['memory_writer']['map_frame'] == 'odom'
+
+
+def test_where_several_topics_could_be_meant_remap_chooses(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', [
+        ('/left/image_raw', IMAGE), ('/right/image_raw', IMAGE), ('/pose', POSE)])
+    with pytest.raises(BagError, match='REMAP'):
+        plan_of(tmp_path, '--bag', bag)
+    plan = plan_of(tmp_path, '--bag', bag, '--remap', '/right/image_raw:=/camera/image_raw')
+    assert renamings(plan.source[1]) == {'right/image_raw:=camera/image_raw'}
+    assert 'left/image_raw' in plan.source_topics
+
+
+def test_remap_of_a_topic_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', CONTRACT)
+    with pytest.raises(BagError, match=r"REMAP names '/poze'.*it has .*/pose"):
+        plan_of(tmp_path, '--bag', bag, '--remap', '/poze:=/pose')
+
+
+def test_recorded_actions_are_used(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', [*CONTRACT, ('/actions', ACTIONS)])
+    plan_of(tmp_path, '--bag', bag)
+    assert overrides(tmp_path)['memory_writer']['action_source'] == 'topic'
+
+
+def test_the_axes_of_the_pose_reach_those_who_derive_actions(tmp_path: Path) -> None:
+    plan_of(tmp_path, '--bag', write_bag(tmp_path / 'bag', CONTRACT), '--axes', 'optical')
+    values = overrides(tmp_path)
+    assert [name for name in NODES if values[name].get('pose_axes') == 'optical'] == [
+        'memory_writer', 'transition_predictor']
+
+
+def test_a_bag_without_poses_is_refused(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', CONTRACT[:1])
+    with pytest.raises(BagError, match='no pose .* record one too'):
+        plan_of(tmp_path, '--bag', bag)
+
+
+@pytest.mark.parametrize(('words', 'limit', 'remark'), [
+    ([], 0.0, ''), (['--duration', '4'], 4.0, ''), (['--duration', '9'], 9.0, ''),
+    (['--duration', '9.5'], 0.0, 'the recording ends 0.50 s after DURATION'),
+    (['--duration', '20'], 0.0, ''), (['--duration', '4', '--rate', '2'], 8.0, ''),
+    (['--duration', '4', '--loop', 'true'], 0.0, '')])
+def test_duration_cuts_a_recording_unless_less_than_a_second_would_be_left(
+        tmp_path: Path, words: list[str], limit: float, remark: str) -> None:
+    plan = plan_of(tmp_path, '--bag', write_bag(tmp_path / 'bag', CONTRACT), *words)
+    assert float(parameter(plan.source[1], 'duration_sec')) == limit
+    cut = [line for line in plan.remarks if 'after DURATION' in line]
+    assert len(cut) == bool(remark)
+    assert remark in ''.join(cut)
+    assert plan.ends_itself == ('--loop' not in words)
+
+
+@pytest.mark.parametrize('name', ['2024', 'true', 'a: b', 'with space', "it's", 'wörter', '~'])
+def test_any_name_of_a_recording_reaches_the_node_as_it_is(tmp_path: Path, name: str) -> None:
+    plan = plan_of(tmp_path, '--bag', write_bag(tmp_path / name, CONTRACT))
+    assert yaml.safe_load(parameter(plan.source[1], 'path')) == str(tmp_path / name)
+
+
+@pytest.mark.ros
+def test_ros_reads_an_odd_name_as_we_write_it(lab: Any, tmp_path: Path,
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ('2024', "it's: a wörd"):
+        write_bag(tmp_path / name, [('/pose', POSE)], 0.01)
+        word = run_plan._quoted(Path(name))
+        process = lab.start_node('bag_replay_node', subscriber_wait_sec=0.0, path=word)
+        assert process.wait() == 0, process.output
+        assert 'played 2 messages' in process.output
+
+
+def test_each_place_has_its_own_memory_file_unless_one_is_named(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'home'))
+    bag = write_bag(tmp_path / 'kitchen', CONTRACT)
+    paths = []
+    for words in ([], ['--bag', bag], ['--memory', tmp_path / 'mine.db']):
+        plan = plan_of(tmp_path, *words)
+        paths.append(overrides(tmp_path)['retriever']['memory_path'])
+        assert f'memory {paths[-1]}' in plan.remarks
+    assert [Path(path).name for path in paths] == ['memory-sim.db', 'memory-kitchen.db', 'mine.db']
+
+
+def test_an_untrained_model_is_made_once_and_told_as_such(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('ROS_HOME', str(tmp_path))
+    monkeypatch.delenv('WM_CHECKPOINT_PATH', raising=False)
+    first, second = (run_plan.make_plan(parse([]), tmp_path) for _ in range(2))
+    assert 'UNTRAINED' in first.remarks[0]
+    assert first.remarks == second.remarks
+    assert Path(overrides(tmp_path)['encoder']['model_path']).is_file()

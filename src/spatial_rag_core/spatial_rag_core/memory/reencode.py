@@ -1,0 +1,115 @@
+"""A new memory file from the pictures of an old one, with the latents of another bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spatial_rag_core.errors import (
+    ConfigurationError,
+    JournalError,
+    JournalMismatchError,
+    JournalUnavailableError,
+)
+from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.records import Memory, Vector
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from spatial_rag_core.models.bundle import Bundle  # torch: only its callers load it
+
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class ReencodeCounts:
+    """Memories written anew, and memories left out since they have no readable picture."""
+
+    written: int
+    left_out: int
+
+
+def reencode(source: Path, target: Path, bundle: Bundle,
+             on_progress: Callable[[int, int], None]) -> ReencodeCounts:
+    """
+    Write `target`: the memories of `source` in their order, encoded by `bundle`.
+
+    All but the latents stays as it was: ids, poses, actions, sessions, pictures. `source` is only
+    read; `target` appears once it is whole. on_progress: called with the memories done and their
+    number. Raises ConfigurationError where target exists, JournalMismatchError for a bundle of
+    another action_dim, JournalError where a file cannot be used.
+    """
+    if target.exists():
+        raise ConfigurationError(f'{target} exists already; name a file that does not, or '
+                                 'delete it')
+    old = Journal.open_reader(source)
+    if old is None:
+        raise JournalError(f'{source}: no memory file, or an empty one; nothing to re-encode')
+    with old:
+        _require_action_dim(old, bundle)
+        spec = replace(old.spec, z_dim=bundle.metadata.z_dim)
+        with (_whole_or_not_at_all(target) as unfinished,
+              Journal.open_writer(unfinished, spec) as new):
+            return _copy(old, new, bundle, on_progress)
+
+
+def _require_action_dim(old: Journal, bundle: Bundle) -> None:
+    mine, theirs = old.spec.action_dim, bundle.metadata.action_dim
+    if mine != theirs:
+        raise JournalMismatchError(f'{old.path} holds actions of action_dim {mine}, the bundle '
+                                   f'takes {theirs}; use a bundle made for action_dim {mine}')
+
+
+def _copy(old: Journal, new: Journal, bundle: Bundle,
+          on_progress: Callable[[int, int], None]) -> ReencodeCounts:
+    total, written, left_out, seq = old.stats().count, 0, 0, 0
+    while seqs := old.index_rows_after(seq, _BATCH).seqs.tolist():
+        memories = old.get(seqs)
+        encoded = [again for number in seqs
+                   if (again := _encoded(memories[number], bundle)) is not None]
+        new.append(encoded)
+        written, left_out = written + len(encoded), left_out + len(seqs) - len(encoded)
+        seq = seqs[-1]
+        on_progress(written + left_out, max(total, written + left_out))
+    return ReencodeCounts(written, left_out)
+
+
+def _encoded(memory: Memory, bundle: Bundle) -> Memory | None:
+    rgb = _picture(memory.thumbnail)
+    if rgb is None:
+        return None
+    z: Vector = bundle.encode_image(rgb)
+    return replace(memory, vector=z, model_id=bundle.model_id)
+
+
+def _picture(jpeg: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | None:
+    """Return rgb uint8 [H, W, 3]; None where there is none or it cannot be read."""
+    bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
+    return None if bgr is None else np.ascontiguousarray(bgr[..., ::-1], np.uint8)
+
+
+@contextmanager
+def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
+    """Give a path to write to; it becomes `target` at the end, or is removed."""
+    unfinished = target.with_name(target.name + '.unfinished')
+    try:
+        _remove(unfinished)  # of a run that was killed
+        try:
+            yield unfinished
+            os.rename(unfinished, target)
+        finally:
+            _remove(unfinished)
+    except OSError as error:
+        raise JournalUnavailableError(f'{target} cannot be written: {error.strerror or error}; '
+                                      'name another file') from error
+
+
+def _remove(path: Path) -> None:
+    for part in (path, Path(f'{path}-wal'), Path(f'{path}-shm')):
+        part.unlink(missing_ok=True)

@@ -1,0 +1,81 @@
+"""What a node says of itself: rate-limited lines, levels that fall again, nothing that escapes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spatial_rag_core.errors import JournalError, PoseError
+from spatial_rag_nodes import health
+from spatial_rag_nodes.health import Health
+
+from diagnostic_msgs.msg import DiagnosticArray
+import pytest
+
+pytestmark = pytest.mark.ros
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(health, 'time', clock)
+    return clock
+
+
+@pytest.fixture
+def subject(lab: Any, clock: Clock) -> Health:
+    return Health(lab.probe.node, lambda: {'rate_hz': 20.0})
+
+
+def status_of(subject: Health, lab: Any) -> Any:
+    messages = lab.probe.listen(DiagnosticArray, '/diagnostics')
+    subject.publish()
+    while not messages:
+        lab.probe.spin(0.1)
+        subject.publish()
+    return messages[-1].status[0]
+
+
+def test_a_repeated_problem_is_logged_at_once_and_then_every_five_seconds(
+        subject: Health, clock: Clock, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(100):
+        subject.report('pose', 'the pose is bad')
+        clock.now += 0.1
+    lines = [line for line in capfd.readouterr().err.splitlines() if 'the pose is bad' in line]
+    assert len(lines) == 2
+    assert '(50 times)' in lines[1]
+    assert subject.problem_count == 100
+
+
+def test_the_level_is_that_of_the_worst_problem_and_falls_once_it_is_gone(
+        subject: Health, lab: Any, clock: Clock) -> None:
+    subject.report('file', 'disk full', health.ERROR)
+    subject.report('pose', 'no pose', health.WARN)
+    status = status_of(subject, lab)
+    assert (status.level, status.message) == (b'\x02', 'disk full')
+    clock.now += health.HOLD_SEC + 1
+    status = status_of(subject, lab)
+    assert (status.level, status.message) == (b'\x00', 'ok')
+    values = {item.key: item.value for item in status.values}
+    assert values['rate_hz'] == '20.000'
+    assert values['errors'] == '2'
+
+
+@pytest.mark.parametrize(('error', 'level'), [
+    (PoseError('bad pose'), b'\x01'), (JournalError('bad file'), b'\x02'),
+    (ZeroDivisionError('bug'), b'\x02')])
+def test_nothing_that_a_callback_raises_escapes(
+        subject: Health, lab: Any, error: Exception, level: bytes) -> None:
+    def callback(_message: object) -> None:
+        raise error
+    subject.guarded(callback)(None)
+    status = status_of(subject, lab)
+    assert status.level == level
+    assert str(error) in status.message

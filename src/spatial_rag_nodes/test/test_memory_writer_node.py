@@ -1,0 +1,270 @@
+"""The memory writer as a process: what it stores, refuses and survives."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+import signal
+import sqlite3
+from typing import Any
+
+from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.records import Memory, Pose, Position, Quaternion
+from spatial_rag_msgs.msg import LatentStamped
+from spatial_rag_nodes.conversions import (
+    array_from_vector,
+    msg_from_latent,
+    msg_from_pose,
+    time_from_ns,
+)
+
+from geometry_msgs.msg import PoseStamped
+import numpy as np
+import pytest
+from std_msgs.msg import Float32MultiArray, Header
+
+pytestmark = pytest.mark.ros
+
+T0_NS = 1_700_000_000_000_000_000
+STEP_NS = 50_000_000
+
+
+def turned(heading: float) -> Quaternion:
+    return Quaternion(0.0, 0.0, math.sin(heading / 2), math.cos(heading / 2))
+
+
+class Rig:
+    """A writer, and a robot that the test plays."""
+
+    def __init__(self, lab: Any, path: Path, **parameters: object) -> None:
+        self.lab, self.probe, self.path = lab, lab.probe, path
+        self.process = lab.start_node('memory_writer_node', memory_path=path, **parameters)
+        self.pose = self.probe.publisher(PoseStamped, '/pose')
+        self.latent = self.probe.publisher(LatentStamped, '/spatial_rag/latent')
+        self.action = self.probe.publisher(Float32MultiArray, '/actions') if (
+            parameters.get('action_source') != 'motion') else None
+        self.diagnostics = lab.diagnostics
+        self.probe.spin(0.3)  # the writer must have found these publishers, too
+
+    def send_pose(self, stamp_ns: int, x: float, y: float = 0.0, heading: float = 0.0,
+                  frame: str = 'map') -> None:
+        self.pose.publish(PoseStamped(
+            header=Header(stamp=time_from_ns(stamp_ns), frame_id=frame),
+            pose=msg_from_pose(Pose(Position(x, y), turned(heading)))))
+
+    def send_latent(self, stamp_ns: int, value: float = 0.5, model_id: str = 'author',
+                    size: int = 32) -> None:
+        self.latent.publish(msg_from_latent(
+            np.full(size, value, np.float32), Header(stamp=time_from_ns(stamp_ns)), model_id,
+            b'jpeg'))
+
+    def memories(self, count: int) -> list[Memory]:
+        """Once there are so many."""
+        self.probe.until(lambda: self.has(count), message=lambda: (
+            f'{self._count()} of {count} stored; {self.process.output}'))
+        reader = Journal.open_reader(self.path)
+        assert reader is not None
+        with reader:
+            found = reader.get(reader.index_rows_after(0).seqs.tolist())
+        return [found[seq] for seq in sorted(found)]
+
+    def has(self, count: int) -> bool:
+        return self._count() >= count
+
+    def _count(self) -> int:
+        reader = Journal.open_reader(self.path)
+        if reader is None:
+            return 0
+        with reader:
+            return reader.stats().count
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / 'deep' / 'memory.db'
+
+
+def test_a_latent_is_stored_with_the_pose_of_its_moment_and_the_action_that_led_to_it(
+        lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, robot='r2', map_id='hall', session='morning')
+    for step in range(4):
+        rig.send_pose(T0_NS + step * STEP_NS, x=float(step), heading=0.1 * step)
+        rig.probe.spin(0.05)
+        rig.action.publish(array_from_vector(np.float32([step, -step])))
+        rig.probe.spin(0.05)
+    rig.send_latent(T0_NS + 5 * STEP_NS // 2)  # between the poses of steps 2 and 3
+    (memory,) = rig.memories(1)
+    assert memory.position == pytest.approx((2.5, 0.0, 0.0), abs=1e-9)
+    assert memory.orientation == pytest.approx(turned(0.25), abs=1e-9)
+    assert memory.action.tolist() == [2.0, -2.0]
+    assert memory.timestamp == pytest.approx((T0_NS + 5 * STEP_NS // 2) / 1e9, abs=1e-6)
+    assert (memory.robot, memory.map_id, memory.session) == ('r2', 'hall', 'morning')
+    assert (memory.model_id, memory.thumbnail) == ('author', b'jpeg')
+    assert memory.vector.tolist() == [0.5] * 32
+
+
+def test_actions_are_derived_from_the_motion_where_asked(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, action_source='motion')
+    for step in range(6):  # 2 m/s forward along y
+        rig.send_pose(T0_NS + step * STEP_NS, x=0.0, y=0.1 * step, heading=math.pi / 2)
+    rig.probe.spin(0.1)
+    rig.send_latent(T0_NS + 5 * STEP_NS)
+    (memory,) = rig.memories(1)
+    assert memory.action == pytest.approx([2.0, 0.0], abs=1e-4)
+
+
+def bad_pose(rig: Rig, case: str) -> None:
+    stamp_ns = T0_NS + STEP_NS
+    if case == 'NaN':
+        msg = PoseStamped(header=Header(stamp=time_from_ns(stamp_ns), frame_id='map'))
+        msg.pose.position.x = math.nan
+        rig.pose.publish(msg)
+    elif case == 'infinite':
+        msg = PoseStamped(header=Header(stamp=time_from_ns(stamp_ns), frame_id='map'))
+        msg.pose.position.y = math.inf
+        rig.pose.publish(msg)
+    elif case == 'zero quaternion':
+        msg = PoseStamped(header=Header(stamp=time_from_ns(stamp_ns), frame_id='map'))
+        msg.pose.orientation.w = 0.0
+        rig.pose.publish(msg)
+    elif case == 'frame':
+        rig.send_pose(stamp_ns, 1.0, frame='odom')
+    elif case == 'action':
+        rig.action.publish(array_from_vector(np.zeros(3, np.float32)))
+    elif case == 'NaN action':
+        rig.action.publish(array_from_vector(np.float32([0.0, math.nan])))
+    elif case == 'latent length':
+        rig.send_latent(stamp_ns, size=16)
+    elif case == 'NaN latent':
+        rig.send_latent(stamp_ns, value=math.nan)
+    elif case == 'no author':
+        rig.send_latent(stamp_ns, model_id='')
+
+
+@pytest.fixture(scope='module')
+def shared_rig(module_lab: Any) -> Rig:
+    rig = Rig(module_lab, module_lab.folder / 'memory.db')
+    rig.send_pose(T0_NS, 0.0)
+    rig.send_latent(T0_NS)
+    rig.memories(1)
+    return rig
+
+
+@pytest.mark.parametrize(('case', 'reason'), [
+    ('NaN', 'not finite'), ('infinite', 'not finite'), ('zero quaternion', 'length 0'),
+    ('frame', "'odom'"), ('action', '[3], expected [2]'), ('NaN action', 'not finite'),
+    ('latent length', '[16], expected [32]'), ('NaN latent', 'not finite'),
+    ('no author', 'model_id'),
+])
+def test_bad_input_is_told_once_and_the_writer_goes_on(
+        shared_rig: Rig, case: str, reason: str) -> None:
+    rig = shared_rig
+    before = len(rig.memories(1))
+    for _ in range(20):
+        bad_pose(rig, case)
+    rig.diagnostics.wait('memory_writer', lambda status, _: (
+        status.level == b'\x01' and reason in status.message))
+    assert sum(reason in line for line in rig.process.output.splitlines()) <= 2  # rate-limited
+    stamp_ns = T0_NS + (10 + before) * STEP_NS
+    rig.send_pose(stamp_ns, 1.0)
+    rig.send_latent(stamp_ns)
+    assert len(rig.memories(before + 1)) == before + 1
+
+
+def test_a_looped_bag_begins_a_new_session_and_loses_nothing(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path)
+    for _ in range(2):
+        for step in range(20):
+            rig.send_pose(T0_NS + step * STEP_NS, float(step))
+            rig.send_latent(T0_NS + step * STEP_NS)
+            rig.probe.spin(0.01)
+    memories = rig.memories(40)
+    assert len(memories) == 40
+    assert [m.position.x for m in memories] == [float(step) for step in range(20)] * 2
+    assert len({m.session for m in memories[:20]}) == len({m.session for m in memories[20:]}) == 1
+    assert memories[0].session != memories[-1].session
+    rig.diagnostics.wait('memory_writer', lambda status, _: 'ran backwards' in status.message)
+
+
+def test_latents_of_another_encoder_are_refused_with_the_remedy(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path)
+    for stamp_ns, model in ((T0_NS, 'author'), (T0_NS + STEP_NS, 'other'),
+                            (T0_NS + 2 * STEP_NS, 'author')):
+        rig.send_pose(stamp_ns, 0.0)
+        rig.send_latent(stamp_ns, model_id=model)
+        rig.probe.spin(0.05)
+    assert {m.model_id for m in rig.memories(2)} == {'author'}
+    rig.diagnostics.wait('memory_writer', lambda status, _: (
+        status.level == b'\x02' and 'other' in status.message
+        and 'spatial-rag memory reencode' in status.message))
+
+
+def test_a_latent_that_no_pose_belongs_to_is_counted_and_not_stored(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path)
+    rig.send_pose(T0_NS, 0.0)
+    rig.send_latent(T0_NS + 100 * STEP_NS)
+    rig.diagnostics.wait('memory_writer', lambda status, values: (
+        values['latents_without_pose'] == '1' and '5.000 s away' in status.message))
+    assert rig.memories(0) == []
+
+
+def test_what_is_stored_survives_kill_9_and_a_new_writer_goes_on(lab: Any, path: Path) -> None:
+    first = Rig(lab, path)
+    for step in range(10):
+        first.send_pose(T0_NS + step * STEP_NS, float(step))
+        first.send_latent(T0_NS + step * STEP_NS)
+    first.memories(10)
+    first.process.signal(signal.SIGKILL)
+    first.process.wait()
+    second = Rig(lab, path)
+    step = 20
+    while not second.has(11):  # until it has found the robot's publishers
+        step += 1
+        second.send_pose(T0_NS + step * STEP_NS, float(step))
+        second.send_latent(T0_NS + step * STEP_NS)
+        second.probe.spin(0.05)
+        assert step < 1000
+    memories = second.memories(11)
+    assert [m.position.x for m in memories[:10]] == list(map(float, range(10)))
+    assert memories[10].session != memories[9].session
+    assert len({m.id for m in memories}) == len(memories)
+
+
+def test_ctrl_c_stores_what_waits_and_prints_no_traceback(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, pose_wait_sec=10.0)
+    rig.send_pose(T0_NS, 0.0)
+    rig.send_latent(T0_NS + STEP_NS)  # would wait 10 s for a pose after it
+    rig.probe.spin(0.5)
+    rig.process.signal(signal.SIGINT)
+    assert rig.process.wait() == 0
+    assert len(rig.memories(1)) == 1
+    assert 'Traceback' not in rig.process.output
+
+
+def unusable_files(folder: Path) -> dict[str, tuple[Path, str]]:
+    newer, other = folder / 'newer.db', folder / 'other.db'
+    garbage, spec = folder / 'garbage.db', folder / 'z16.db'
+    Journal.open_writer(newer, JournalSpec()).close()
+    with sqlite3.connect(newer) as connection:
+        connection.execute('PRAGMA user_version = 99')
+    connection.close()
+    with sqlite3.connect(other) as connection:
+        connection.execute('CREATE TABLE songs (name)')
+    connection.close()
+    garbage.write_bytes(b'no database at all' * 1000)
+    Journal.open_writer(spec, JournalSpec(z_dim=16)).close()
+    return {'newer': (newer, 'schema version 99'), 'other': (other, 'not a Spatial-RAG memory'),
+            'garbage': (garbage, 'restore a copy'), 'z16': (spec, 'z_dim 16'),
+            'below a file': (garbage / 'memory.db', 'memory_path')}
+
+
+@pytest.mark.parametrize('case', ['newer', 'other', 'garbage', 'z16', 'below a file'])
+def test_a_memory_that_cannot_be_used_ends_the_start_with_code_1_and_the_remedy(
+        lab: Any, tmp_path: Path, case: str) -> None:
+    path, remedy = unusable_files(tmp_path)[case]
+    process = lab.start_node('memory_writer_node', memory_path=path)
+    assert process.wait() == 1
+    assert process.output.startswith('[FATAL] cannot start: ')
+    assert process.output.count('\n') == 1
+    assert remedy in process.output

@@ -1,0 +1,161 @@
+"""The transition predictor as a process: latent, action and memories in, the next latent out."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from spatial_rag_core.models.bundle import Bundle
+from spatial_rag_core.records import Pose, Position
+from spatial_rag_msgs.msg import LatentStamped, Memory, RetrievedMemories, RetrievedMemory
+from spatial_rag_nodes.conversions import (
+    array_from_vector,
+    msg_from_latent,
+    msg_from_pose,
+    time_from_ns,
+)
+
+from geometry_msgs.msg import PoseStamped
+import numpy as np
+import pytest
+from std_msgs.msg import Float32MultiArray, Header
+
+pytestmark = pytest.mark.ros
+
+T0_NS = 1_700_000_000_000_000_000
+STEP_NS = 50_000_000
+
+
+class Rig:
+    """A predictor, and the rest of the stack played by the test."""
+
+    def __init__(self, lab: Any, bundle_path: Path, **parameters: object) -> None:
+        self.probe, self.diagnostics = lab.probe, lab.diagnostics
+        self.bundle = Bundle.load(bundle_path)
+        self.stamped = self.probe.listen(LatentStamped, '/spatial_rag/latent_next')
+        self.plain = self.probe.listen(Float32MultiArray, '/latent_next')
+        self.process = lab.start_node('transition_predictor_node', model_path=bundle_path,
+                                      **parameters)
+        self.latent = self.probe.publisher(LatentStamped, '/spatial_rag/latent')
+        self.retrieved = self.probe.publisher(RetrievedMemories, '/spatial_rag/retrieved')
+        self.action = None if parameters.get('action_source') == 'motion' else (
+            self.probe.publisher(Float32MultiArray, '/actions'))
+        self.probe.spin(0.3)
+        self.stamp_ns = T0_NS
+
+    def act(self, *values: float) -> None:
+        self.action.publish(array_from_vector(np.float32(values)))
+        self.probe.spin(0.1)
+
+    def send(self, z: np.ndarray, memories: list[np.ndarray] | None,
+             model_id: str | None = None) -> None:
+        self.stamp_ns += STEP_NS
+        header = Header(stamp=time_from_ns(self.stamp_ns), frame_id='camera')
+        self.latent.publish(msg_from_latent(z, header, model_id or self.bundle.model_id))
+        if memories is not None:
+            self.probe.spin(0.002)
+            self.retrieved.publish(RetrievedMemories(header=header, memories=[
+                RetrievedMemory(memory=Memory(vector=m.tolist())) for m in memories]))
+
+    def answer(self) -> LatentStamped:
+        """The prediction for the newest latent."""
+        stamp = time_from_ns(self.stamp_ns)
+        self.probe.until(lambda: any(m.header.stamp == stamp for m in self.stamped))
+        return next(m for m in self.stamped if m.header.stamp == stamp)
+
+
+def vector(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(32).astype(np.float32)
+
+
+@pytest.fixture(scope='module')
+def rig(module_lab: Any, bundle_path: Path) -> Rig:
+    # The test's own process is slow to answer at times: give its memories a long time.
+    return Rig(module_lab, bundle_path, retrieval_timeout_sec=1.0, action_timeout_sec=3600.0)
+
+
+def test_the_prediction_is_the_bundles_and_carries_stamp_author_and_layout(rig: Rig) -> None:
+    rig.act(0.5, -0.2)
+    memories = [vector(seed) for seed in (5, 6, 7)]
+    rig.send(vector(1), memories)
+    answer = rig.answer()
+    expected = rig.bundle.predict_next(vector(1), [0.5, -0.2], np.stack(memories))
+    np.testing.assert_allclose(answer.z, expected, atol=1e-5)
+    assert (answer.header.frame_id, answer.model_id) == ('camera', rig.bundle.model_id)
+    rig.probe.until(lambda: len(rig.plain) == len(rig.stamped))
+    (dimension,) = rig.plain[-1].layout.dim
+    assert (dimension.label, dimension.size, dimension.stride) == ('z', 32, 32)
+    assert list(rig.plain[-1].data) == list(answer.z)
+
+
+def test_an_empty_memory_is_legal(rig: Rig) -> None:
+    rig.act(0.5, -0.2)
+    rig.send(vector(2), [])
+    np.testing.assert_allclose(rig.answer().z, rig.bundle.predict_next(
+        vector(2), [0.5, -0.2], np.zeros((0, 32), np.float32)), atol=1e-5)
+
+
+def test_past_the_deadline_it_predicts_without_memories_and_counts_it(rig: Rig) -> None:
+    rig.act(0.5, -0.2)
+    rig.send(vector(3), None)
+    np.testing.assert_allclose(rig.answer().z, rig.bundle.predict_next(
+        vector(3), [0.5, -0.2], np.zeros((0, 32), np.float32)), atol=1e-5)
+    rig.diagnostics.wait('transition_predictor',
+                         lambda _, values: int(values['retrieval_late']) >= 1)
+
+
+@pytest.mark.parametrize(('case', 'reason'), [
+    ('model', 'start all nodes with the same model_path'), ('length', '[16], expected [32]'),
+    ('NaN', 'not finite'), ('action length', '[3], expected [2]'), ('memory', 'not finite')])
+def test_bad_input_is_told_and_the_next_latent_is_predicted(
+        rig: Rig, case: str, reason: str) -> None:
+    rig.act(0.1, 0.1)
+    if case == 'model':
+        rig.send(vector(1), [], model_id='other')
+    elif case == 'length':
+        rig.send(np.zeros(16, np.float32), [])
+    elif case == 'NaN':
+        rig.send(np.full(32, math.nan, np.float32), [])
+    elif case == 'action length':
+        rig.act(0.0, 0.0, 0.0)
+    else:
+        rig.send(vector(1), [np.full(32, math.inf, np.float32)])
+    rig.diagnostics.wait('transition_predictor', lambda status, _: (
+        status.level != b'\x00' and reason in status.message))
+    rig.send(vector(4), [])
+    rig.answer()
+
+
+def test_without_an_action_nothing_is_predicted_and_it_is_counted(
+        lab: Any, bundle_path: Path) -> None:
+    rig = Rig(lab, bundle_path, action_timeout_sec=0.3)
+    rig.send(vector(1), [])
+    rig.diagnostics.wait('transition_predictor',
+                         lambda _, values: values['without_action'] == '1')
+    rig.act(0.1, 0.1)
+    rig.send(vector(1), [])
+    rig.answer()
+    rig.probe.spin(0.5)  # the action is no longer in force
+    rig.send(vector(1), [])
+    rig.diagnostics.wait('transition_predictor',
+                         lambda _, values: values['without_action'] == '2')
+    assert len(rig.stamped) == 1
+
+
+def test_actions_come_from_the_motion_where_asked(lab: Any, bundle_path: Path) -> None:
+    rig = Rig(lab, bundle_path, action_source='motion', retrieval_timeout_sec=1.0)
+    pose = rig.probe.publisher(PoseStamped, '/pose')
+    for step in range(-5, 2):  # 1 m/s forward, 0.5 rad/s to the left
+        heading = 0.025 * step
+        position = Position(2 * math.sin(heading), 2 * (1 - math.cos(heading)))
+        turn = (0.0, 0.0, math.sin(heading / 2), math.cos(heading / 2))
+        pose.publish(PoseStamped(
+            header=Header(stamp=time_from_ns(T0_NS + step * STEP_NS), frame_id='map'),
+            pose=msg_from_pose(Pose(position, turn))))
+    rig.probe.spin(0.3)
+    rig.send(vector(1), [])
+    expected = rig.bundle.predict_next(vector(1), [1.0, 0.5], np.zeros((0, 32), np.float32))
+    other = rig.bundle.predict_next(vector(1), [0.0, 0.0], np.zeros((0, 32), np.float32))
+    answer = np.array(rig.answer().z)
+    assert np.linalg.norm(answer - expected) < 0.1 * np.linalg.norm(answer - other)
