@@ -33,7 +33,8 @@ from spatial_rag_nodes.parameters import NodeParameters, Parameter
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-COMMIT_PERIOD_SEC = 0.02
+RETRY_PERIOD_SEC = 0.2
+"""How often that is stored which could not be when it came."""
 
 
 def _parameters(settings: Settings) -> tuple[Parameter, ...]:
@@ -78,7 +79,7 @@ class MemoryWriterNode(Node):
         subscribe_action(self, self._health, parameters, self._on_action)
         self.create_subscription(LatentStamped, 'spatial_rag/latent',
                                  self._health.guarded(self._on_latent), qos.stream())
-        self.create_timer(COMMIT_PERIOD_SEC, self._health.guarded(self._commit),
+        self.create_timer(RETRY_PERIOD_SEC, self._health.guarded(self._commit),
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
         self.get_logger().info(f'writing to {self._journal.path} ({self._journal.last_seq} '
                                f'memories so far), session {self._writer.session}')
@@ -91,6 +92,7 @@ class MemoryWriterNode(Node):
 
     def _on_pose(self, stamp_ns: int, pose: Pose) -> None:
         self._writer.add_pose(stamp_ns, pose)
+        self._commit_unless_blocked()
 
     def _on_action(self, action: Vector) -> None:
         self._actions.add(action, self._poses.newest_ns)
@@ -101,6 +103,12 @@ class MemoryWriterNode(Node):
             self._health.report('time jump', 'time ran backwards (a looped bag or a reset '
                                 f'clock); new session {self._writer.session}')
         self._skipped += step in (Step.REPEATED, Step.LATE)
+        self._commit_unless_blocked()
+
+    def _commit_unless_blocked(self) -> None:
+        """Store at once; a file that refuses is left to the timer, not asked at each message."""
+        if not self._writer.backlog:
+            self._commit()
 
     def _commit(self) -> None:
         start, before = time.perf_counter(), self._writer.stored

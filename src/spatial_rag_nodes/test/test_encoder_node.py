@@ -6,17 +6,22 @@ from pathlib import Path
 import time
 from typing import Any
 
-from spatial_rag_core.models.bundle import Bundle
+from spatial_rag_core.models.bundle import Bundle, save_bundle
+from spatial_rag_core.models.encoder import EncoderConfig
+from spatial_rag_core.models.transition import TransitionConfig
 from spatial_rag_core.models.untrained import create_untrained_bundle
+from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.settings import Settings
 from spatial_rag_msgs.msg import LatentStamped
-from spatial_rag_nodes.conversions import ns_from_time, time_from_ns
+from spatial_rag_nodes.conversions import array_from_vector, ns_from_time, time_from_ns
+from spatial_rag_nodes.images import image_from_depth
 
 import cv2
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray, Header
+import torch
 
 pytestmark = pytest.mark.ros
 
@@ -186,3 +191,53 @@ def test_a_model_that_cannot_be_used_ends_the_start_with_code_1_and_the_remedy(
     assert process.output.count('\n') == 1
     assert process.output.startswith('[FATAL] cannot start: ')
     assert remedy in process.output
+
+
+@pytest.fixture(scope='module')
+def sensing_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that also takes depth and two numbers of proprioception."""
+    path = tmp_path_factory.mktemp('bundle') / 'depth.pt'
+    torch.manual_seed(0)
+    model = WorldModel(WorldModelConfig(
+        EncoderConfig('tiny', 32, 64, use_depth=True, proprio_dim=2), TransitionConfig(32, 2)))
+    save_bundle(model.eval(), path, topk=8, trained=False, training={})
+    return path
+
+
+def test_depth_of_the_same_moment_and_proprioception_go_into_the_latent(
+        lab: Any, sensing_bundle: Path) -> None:
+    lab.start_node('encoder_node', model_path=sensing_bundle, depth_wait_sec=1.0)
+    stamped = lab.probe.listen(LatentStamped, '/spatial_rag/latent')
+    camera = lab.probe.publisher(Image, '/camera/image_raw')
+    depth_camera = lab.probe.publisher(Image, '/camera/depth/image_raw')
+    proprio = lab.probe.publisher(Float32MultiArray, '/proprio')
+    depth = np.linspace(0.5, 5.0, 64 * 64, dtype=np.float32).reshape(64, 64)
+    stamp_ns = T0_NS
+
+    def send() -> bool:
+        nonlocal stamp_ns
+        stamp_ns += 200_000_000
+        proprio.publish(array_from_vector(np.float32([0.4, -0.1]), 'proprio'))
+        lab.probe.spin(0.1)
+        camera.publish(image(picture(1), stamp_ns))
+        lab.probe.spin(0.05)
+        header = Header(stamp=time_from_ns(stamp_ns + 1_000_000))
+        depth_camera.publish(image_from_depth(depth, header))
+        lab.probe.spin(0.1)
+        values = [item.value for status in lab.diagnostics.statuses('encoder')[-1:]
+                  for item in status.values if item.key == 'frames_without_depth']
+        return len(stamped) >= 3 and bool(values)
+    lab.probe.until(send)
+    bundle = Bundle.load(sensing_bundle)
+    expected = bundle.encode_image(picture(1), depth, [0.4, -0.1])
+    assert np.linalg.norm(expected - bundle.encode_image(picture(1))) > 1e-3
+    np.testing.assert_allclose(stamped[-1].z, expected, atol=1e-5)
+
+
+def test_without_depth_a_picture_is_encoded_alone_after_its_wait_and_counted(
+        lab: Any, sensing_bundle: Path) -> None:
+    rig = Rig(lab, Image, '/camera/image_raw', model_path=sensing_bundle)
+    answer = rig.send_until_answered(image(picture(1), 0))
+    np.testing.assert_allclose(
+        answer.z, Bundle.load(sensing_bundle).encode_image(picture(1)), atol=1e-5)
+    rig.diagnostics.wait('encoder', lambda _, values: int(values['frames_without_depth']) >= 1)
