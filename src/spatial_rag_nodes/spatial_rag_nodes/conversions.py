@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+import math
 from typing import NamedTuple
 
 from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
@@ -46,7 +47,10 @@ def time_from_ns(stamp_ns: int) -> Time:
 
 def time_from_seconds(seconds: float | None) -> Time:
     """Stamp of a Unix time [s]; None gives 0."""
-    return Time() if seconds is None else time_from_ns(round(seconds * 1e9))
+    if seconds is None:
+        return Time()
+    whole = math.floor(seconds)  # apart, for a float has no room for today's nanoseconds
+    return time_from_ns(whole * 1_000_000_000 + round((seconds - whole) * 1e9))
 
 
 def pose_from_msg(msg: PoseMsg) -> Pose:

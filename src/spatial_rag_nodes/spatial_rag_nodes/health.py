@@ -91,7 +91,9 @@ class Health:
         return wrapper
 
     def report_error(self, error: Exception) -> None:
-        """Note an exception: bad input is a warning, all else an error."""
+        """Note an exception: bad input is a warning, all else an error; at the end nothing."""
+        if not self._node.context.ok():
+            return  # told to end in the midst of a callback: publishing fails then
         if isinstance(error, InputError):
             self.report(type(error).__name__, str(error), WARN)
         elif isinstance(error, SpatialRagError):

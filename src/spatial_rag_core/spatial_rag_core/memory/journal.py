@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-import json
 from pathlib import Path
 import sqlite3
-from typing import Any
 
-from spatial_rag_core.errors import JournalError, JournalUnavailableError, ModelMismatchError
+from spatial_rag_core.errors import JournalError, ModelMismatchError
 from spatial_rag_core.memory.index import IndexRows
+from spatial_rag_core.memory.journal_errors import parsed, translated
+from spatial_rag_core.memory.journal_rows import (
+    index_rows,
+    INSERT,
+    memory_from_row,
+    Row,
+    values_of,
+)
 from spatial_rag_core.memory.journal_schema import create_tables, is_empty, JournalSpec, read_spec
-from spatial_rag_core.records import as_action, as_latent, Memory, Pose, Position, Quaternion
+from spatial_rag_core.records import as_action, as_latent, Memory
 
-import numpy as np
-
-_INSERT = ('INSERT INTO memories (id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, '
-           'action, session, robot, map_id, labels) VALUES (' + ', '.join('?' * 16) + ')')
 _SMALLEST_PAGE = 512  # of an SQLite file [bytes]
 _BUSY_TIMEOUT_SEC = 2.0
 _COMMIT_TIMEOUT_MS = 100
 """A writer's frames queue up meanwhile, so it gives up soon and tries again later."""
-
-Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Journal:
         A file that is refused is left as it was.
         """
         path = Path(path).expanduser()
-        with _translated(path):
+        with translated(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch(mode=0o600)
             _require_sqlite(path)
@@ -85,7 +85,7 @@ class Journal:
     def open_reader(cls, path: str | Path) -> Journal | None:
         """Open for reading; None where the file does not exist or holds nothing yet."""
         path = Path(path).expanduser()
-        with _translated(path):
+        with translated(path):
             if not path.exists() or path.stat().st_size == 0:
                 return None
             _require_sqlite(path)
@@ -108,14 +108,14 @@ class Journal:
 
     def close(self) -> None:
         """Close the file; what append has returned for is safe either way."""
-        with _translated(self.path):
+        with translated(self.path):
             self._connection.close()
 
     @property
     def model_id(self) -> str | None:
         """The bundle whose latents the file holds; None until the first memory."""
         if self._model_id is None:
-            with _translated(self.path):
+            with translated(self.path):
                 self._model_id = self._stored_model_id()
         return self._model_id
 
@@ -134,7 +134,7 @@ class Journal:
             if len(memory.action):
                 as_action(memory.action, self.spec.action_dim)
             self.require_model(memory.model_id, author)
-        with _translated(self.path), self._transaction():
+        with translated(self.path), self._transaction():
             self._connection.execute(
                 "INSERT OR IGNORE INTO meta VALUES ('model_id', ?)", (author,))
             self.require_model(author, self._stored_model_id())
@@ -156,10 +156,7 @@ class Journal:
                 f'pictures: spatial-rag memory reencode {self.path} NEW_FILE --model BUNDLE')
 
     def _insert(self, memory: Memory) -> int:
-        cursor = self._connection.execute(_INSERT, (
-            memory.id, memory.timestamp, *memory.position, *memory.orientation, memory.h3_cell,
-            memory.vector.astype('<f4').tobytes(), memory.action.astype('<f4').tobytes(),
-            memory.session, memory.robot, memory.map_id, json.dumps(memory.labels)))
+        cursor = self._connection.execute(INSERT, values_of(memory))
         seq = cursor.lastrowid
         assert seq is not None
         if memory.thumbnail:
@@ -169,8 +166,8 @@ class Journal:
 
     def index_rows_after(self, seq: int, limit: int = 10_000) -> IndexRows:
         """What an index needs of the next memories after `seq`, in order."""
-        with _translated(self.path), _parsed(self.path):
-            return _index_rows(self._connection.execute(
+        with translated(self.path), parsed(self.path):
+            return index_rows(self._connection.execute(
                 'SELECT seq, h3_cell, vector, x, y, z, qx, qy, qz, qw, timestamp, session '
                 'FROM memories WHERE seq > ? ORDER BY seq LIMIT ?', (seq, limit)).fetchall(),
                 self.spec.z_dim)
@@ -181,23 +178,23 @@ class Journal:
         thumbnail = 'jpeg' if with_thumbnails else 'NULL'
         join = 'LEFT JOIN thumbnails USING (seq)' if with_thumbnails else ''
         marks = ', '.join('?' * len(seqs))
-        with _translated(self.path), _parsed(self.path):
+        with translated(self.path), parsed(self.path):
             rows: list[Row] = self._connection.execute(
                 'SELECT seq, id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, action, '
                 f'session, robot, map_id, labels, {thumbnail} FROM memories {join} '
                 f'WHERE seq IN ({marks})', list(seqs)).fetchall()
-            return {row[0]: _memory_from_row(row[1:], model_id) for row in rows}
+            return {row[0]: memory_from_row(row[1:], model_id) for row in rows}
 
     @property
     def last_seq(self) -> int:
         """Sequence number of the newest memory; 0 where there is none."""
-        with _translated(self.path):
+        with translated(self.path):
             row = self._connection.execute('SELECT max(seq) FROM memories').fetchone()
         return int(row[0] or 0)
 
     def stats(self) -> JournalStats:
         """Count the file through; takes time in proportion to its size."""
-        with _translated(self.path):
+        with translated(self.path):
             count, last_seq, oldest, newest, sessions = self._connection.execute(
                 'SELECT count(*), max(seq), min(timestamp), max(timestamp), '
                 'count(DISTINCT session) FROM memories').fetchone()
@@ -229,58 +226,3 @@ def _require_sqlite(path: Path) -> None:
     if head and (len(head) < _SMALLEST_PAGE or not head.startswith(b'SQLite format 3\0')):
         raise JournalError(f'memory file {path} is damaged or not a memory file; '
                            'restore a copy or name another memory_path')
-
-
-def _index_rows(rows: list[Row], z_dim: int) -> IndexRows:
-    return IndexRows(
-        seqs=np.array([row[0] for row in rows], np.int64),
-        cells=[row[1] for row in rows],
-        vectors=np.frombuffer(b''.join(row[2] for row in rows), '<f4').reshape(len(rows), z_dim),
-        positions=np.array([row[3:6] for row in rows], np.float64).reshape(-1, 3),
-        orientations=np.array([row[6:10] for row in rows], np.float32).reshape(-1, 4),
-        timestamps=np.array([row[10] for row in rows], np.float64),
-        sessions=[row[11] for row in rows])
-
-
-def _memory_from_row(row: Row, model_id: str) -> Memory:
-    (memory_id, timestamp, x, y, z, qx, qy, qz, qw, h3_cell, vector, action,
-     session, robot, map_id, labels, jpeg) = row
-    return Memory(
-        id=memory_id, vector=np.frombuffer(vector, '<f4').astype(np.float32),
-        pose=Pose(Position(x, y, z), Quaternion(qx, qy, qz, qw)),
-        h3_cell=h3_cell, timestamp=timestamp, model_id=model_id,
-        action=np.frombuffer(action, '<f4').astype(np.float32),
-        session=session, robot=robot, map_id=map_id,
-        labels=tuple(json.loads(labels)), thumbnail=jpeg or b'')
-
-
-@contextmanager
-def _parsed(path: Path) -> Iterator[None]:
-    """Values that a sound file cannot hold, told as damage."""
-    try:
-        with np.errstate(over='raise'):
-            yield
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise JournalError(f'memory file {path} is damaged: {error}; restore a copy or name '
-                           'another memory_path') from error
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Errors of SQLite and of the file system, told in our words."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise JournalError(f'memory file {path} already holds a memory of this id, or one lacks '
-                           f'a field: {error}; give each memory an id of its own') from error
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter in its message
-        if isinstance(error, sqlite3.OperationalError):
-            raise JournalUnavailableError(
-                f'memory file {path} cannot be used now: {error}; check that the folder is '
-                'writable, the disk is not full, and no other program locks it') from error
-        raise JournalError(f'memory file {path} is damaged or not a memory file: {error}; '
-                           'restore a copy or name another memory_path') from error
-    except OSError as error:
-        raise JournalUnavailableError(
-            f'memory file {path} cannot be used now: {error.strerror or error}; check that the '
-            'folder is writable or name another memory_path') from error
