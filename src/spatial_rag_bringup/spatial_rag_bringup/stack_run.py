@@ -23,7 +23,9 @@ START_TIMEOUT_SEC = 90.0
 DRAIN_SEC = 2.2
 """Long enough for the last messages, and for one more round of diagnostics."""
 STATS_SEC = 0.3
-"""How long the memory is given to answer how much it holds."""
+"""So long before a status line the memory is asked how much it holds."""
+STATS_TIMEOUT_SEC = 2.0
+"""How long it is given to answer at the end."""
 RESPAWN_DELAY_SEC = 1.0
 
 
@@ -49,8 +51,7 @@ class StackRun:
             self._watch()
             self._source.request_stop()
             self._spin_for(DRAIN_SEC)
-            self._monitor.ask_stats()
-            self._spin_for(STATS_SEC)
+            self._count_memories()
         finally:
             self._stop_all()
         print('RUN SUMMARY ' + json.dumps(self._monitor.figures.summary()), flush=True)
@@ -126,6 +127,14 @@ class StackRun:
             elif self._options.respawn and time.monotonic() >= self._respawn_at[name]:
                 del self._respawn_at[name]
                 self._start_node(name)
+
+    def _count_memories(self) -> None:
+        """At the end; an older answer would tell too few."""
+        self._monitor.figures.memories_now = None
+        self._monitor.ask_stats()
+        deadline = time.monotonic() + STATS_TIMEOUT_SEC
+        while self._monitor.figures.memories_now is None and time.monotonic() < deadline:
+            self._spin_for(0.02)
 
     def _spin_for(self, seconds: float) -> None:
         end = time.monotonic() + seconds

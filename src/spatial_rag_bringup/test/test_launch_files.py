@@ -76,7 +76,7 @@ def test_exactly_the_four_nodes_and_the_composed_process_are_started(file: Path)
 
 @each_file
 def test_every_argument_of_the_contract_is_declared(file: Path) -> None:
-    assert ARGUMENTS <= declarations(file).keys()
+    assert declarations(file).keys() >= ARGUMENTS
 
 
 @each_file

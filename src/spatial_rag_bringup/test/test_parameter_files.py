@@ -18,11 +18,11 @@ each_section = pytest.mark.parametrize(
     ('file', 'section'), SECTIONS, ids=[f'{file.name}-{name}' for file, name in SECTIONS])
 
 
-def declared(section: str, settings: Settings = Settings()) -> dict[str, Any]:
+def declared(section: str, settings: Settings | None = None) -> dict[str, Any]:
     """Name → Parameter of the node that the section is for."""
     pytest.importorskip('rclpy', reason='rclpy is absent: no ROS and no wheels of it')
     module = import_module(f'spatial_rag_nodes.{section.rpartition("/")[2]}_node')
-    return {spec.name: spec for spec in module._parameters(settings)}
+    return {spec.name: spec for spec in module._parameters(settings or Settings())}
 
 
 def written(file: Path, section: str) -> dict[str, Any]:

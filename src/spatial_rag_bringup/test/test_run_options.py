@@ -16,7 +16,8 @@ def test_without_words_the_simulated_robot_runs_until_told_to_stop() -> None:
     options = parse([])
     assert options.bag is None
     assert options.duration_sec is None
-    assert not (options.composition or options.loop or options.respawn or options.remap)
+    assert [options.composition, options.loop, options.respawn] == [False] * 3
+    assert options.remap == {}
     assert options.rate == 1.0
     assert options.params_file.name == 'robot.yaml'
 
@@ -28,7 +29,7 @@ def test_every_word_is_taken() -> None:
                      '--remap', '/cam:=/camera/image_raw  /p:=/pose', '--axes', 'optical'])
     assert options.bag == Path('/bags/a b')
     assert (options.duration_sec, options.rate) == (2.5, 0.5)
-    assert options.composition and options.loop and options.respawn
+    assert [options.composition, options.loop, options.respawn] == [True] * 3
     assert options.remap == {'/cam': '/camera/image_raw', '/p': '/pose'}
     assert (options.namespace, options.log_level) == ('/fleet/robot_1', 'debug')
     assert options.pose_axes == 'optical'

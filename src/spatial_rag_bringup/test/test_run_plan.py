@@ -1,6 +1,7 @@
 """From what is asked to commands and parameters."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def overrides(tmp_path: Path) -> dict[str, dict[str, Any]]:
 
 
 def renamings(command: list[str]) -> set[str]:
-    return {after for before, after in zip(command, command[1:], strict=False)
+    return {after for before, after in pairwise(command)
             if before == '-r' and not after.startswith('__')}
 
 
@@ -77,7 +78,7 @@ def test_the_simulated_robot_runs_with_four_nodes(tmp_path: Path) -> None:
     assert list(plan.nodes) == NODES
     name, command = plan.source
     assert (name, Path(command[0]).name) == ('simulated_robot', 'simulated_robot_node')
-    assert not (plan.compressed or plan.ends_itself)
+    assert (plan.compressed, plan.ends_itself) == (False, False)
     values = overrides(tmp_path)
     assert values['encoder']['model_path'] == 'model.pt'
     assert values['transition_predictor']['model_path'] == 'model.pt'
@@ -161,7 +162,7 @@ def test_the_axes_of_the_pose_reach_those_who_derive_actions(tmp_path: Path) -> 
 
 def test_a_bag_without_poses_is_refused(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / 'bag', CONTRACT[:1])
-    with pytest.raises(BagError, match='no pose .* record one too'):
+    with pytest.raises(BagError, match=r'no pose .* record one too'):
         plan_of(tmp_path, '--bag', bag)
 
 

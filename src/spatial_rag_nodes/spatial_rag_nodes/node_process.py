@@ -20,7 +20,12 @@ def run_process(factories: Sequence[Callable[[], Node]], args: list[str] | None 
     Returns 0 after a clean end, 1 where a node refused to start (its reason is printed), and
     the exit_code of a node that has one and ended itself.
     """
-    rclpy.init(args=args)
+    try:
+        rclpy.init(args=args)
+    except Exception as error:  # rclpy's own errors are not public; a parameter file is at fault
+        print(f'[FATAL] cannot start: {" ".join(str(error).split())}; check the ROS arguments '
+              'and the parameter file', file=sys.stderr, flush=True)
+        return 1
     nodes: list[Node] = []
     try:
         executor = SingleThreadedExecutor()

@@ -63,7 +63,7 @@ class TransitionPredictorNode(Node):
         self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
         self._actions = ActionTrack(parameters['action_timeout_sec'])
         self._motion = self._motion_actions()
-        self._waiting: DeadlineJoin[tuple[LatentStamped, int]] = DeadlineJoin(
+        self._waiting: DeadlineJoin[tuple[LatentStamped, int], Vector] = DeadlineJoin(
             parameters['retrieval_timeout_sec'])
         self._counts = dict.fromkeys(('predictions', 'without_action', 'retrieval_late',
                                       'with_memories'), 0)
@@ -96,12 +96,15 @@ class TransitionPredictorNode(Node):
         arrived_ns = time.monotonic_ns()
         sample = sample_from_msg(msg)
         self._bundle.require_author(sample.model_id)
-        self._waiting.add(sample.stamp_ns, (msg, arrived_ns))
-        self._deadline.reset()
+        memories = self._waiting.add(sample.stamp_ns, (msg, arrived_ns))
+        if memories is None:
+            self._deadline.reset()
+        else:
+            self._predict(msg, arrived_ns, memories)
 
     def _on_retrieved(self, msg: RetrievedMemories) -> None:
         recollection = recollection_from_msg(msg, self._config['z_dim'])
-        waiting = self._waiting.take(recollection.stamp_ns)
+        waiting = self._waiting.take(recollection.stamp_ns, recollection.memories)
         if waiting is not None:
             self._predict(*waiting, recollection.memories)
         if not len(self._waiting):

@@ -11,9 +11,9 @@ class RateLimiter:
     """
     Admit at most rate_hz events a second on average, each at the moment that it comes.
 
-    An event may come up to half a period early or late, and the debt is carried over: a 30 Hz
-    camera gives exactly 20 admitted frames a second (two of three), where a plain minimum gap
-    would give 15, and a 20 Hz camera that jitters loses none.
+    Time is cut into periods, each lets one event through, which may come half a period early:
+    a 30 Hz camera gives exactly 20 admitted frames a second (two of three), where a plain
+    minimum gap would give 15, and a 20 Hz camera that jitters or stalls loses none of its own.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -29,7 +29,6 @@ class RateLimiter:
         late_ns = now_ns - self._due_ns
         if late_ns < -(self._period_ns // 2):
             return False
-        if late_ns > self._period_ns // 2:
-            self._due_ns = now_ns  # a pause is not made up for
-        self._due_ns += self._period_ns
+        missed = max(0, late_ns // self._period_ns)  # a pause is not made up for
+        self._due_ns += (missed + 1) * self._period_ns
         return True

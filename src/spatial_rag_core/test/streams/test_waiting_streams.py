@@ -72,17 +72,17 @@ def test_where_time_is_turned_back_later_actions_are_forgotten(clock: Clock) -> 
 
 
 def test_an_item_is_taken_once_by_its_partner(clock: Clock) -> None:
-    join: DeadlineJoin[str] = DeadlineJoin(0.02)
+    join: DeadlineJoin[str, str] = DeadlineJoin(0.02)
     join.add(1, 'a')
-    assert join.take(2) is None
-    assert join.take(1) == 'a'
-    assert join.take(1) is None
+    assert join.take(2, 'partner') is None
+    assert join.take(1, 'partner') == 'a'
+    assert join.take(1, 'partner') is None
     clock.pass_ms(100)
     assert list(join.expired()) == []
 
 
 def test_items_whose_time_is_up_come_out_oldest_first_and_once(clock: Clock) -> None:
-    join: DeadlineJoin[str] = DeadlineJoin(0.02)
+    join: DeadlineJoin[str, str] = DeadlineJoin(0.02)
     join.add(1, 'a')
     join.add(2, 'b')
     clock.pass_ms(15)
@@ -90,13 +90,29 @@ def test_items_whose_time_is_up_come_out_oldest_first_and_once(clock: Clock) -> 
     assert list(join.expired()) == []
     clock.pass_ms(5)
     assert list(join.expired()) == ['a', 'b']
-    assert join.take(1) is None
+    assert join.take(1, 'partner') is None
     assert len(join) == 1
-    assert join.take(3) == 'c'
+    assert join.take(3, 'partner') == 'c'
+
+
+def test_a_partner_may_come_before_its_item(clock: Clock) -> None:
+    join: DeadlineJoin[str, str] = DeadlineJoin(0.02)
+    assert join.take(1, 'early') is None
+    assert join.add(1, 'a') == 'early'
+    assert len(join) == 0
+    assert join.add(1, 'a again') is None  # it was taken once
+
+
+def test_no_more_than_a_second_or_so_of_early_partners_are_kept(clock: Clock) -> None:
+    join: DeadlineJoin[str, int] = DeadlineJoin(0.02)
+    for stamp in range(100):
+        join.take(stamp, stamp)
+    assert join.add(0, 'long gone') is None
+    assert join.add(99, 'kept') == 99
 
 
 def test_a_repeated_stamp_does_not_hold_up_the_others(clock: Clock) -> None:
-    join: DeadlineJoin[str] = DeadlineJoin(0.02)
+    join: DeadlineJoin[str, str] = DeadlineJoin(0.02)
     join.add(1, 'a')
     join.add(2, 'b')
     clock.pass_ms(10)
@@ -108,11 +124,11 @@ def test_a_repeated_stamp_does_not_hold_up_the_others(clock: Clock) -> None:
 
 
 def test_no_more_than_a_second_or_so_of_items_wait(clock: Clock) -> None:
-    join: DeadlineJoin[int] = DeadlineJoin(1.0)
+    join: DeadlineJoin[int, str] = DeadlineJoin(1.0)
     for stamp in range(1000):
         join.add(stamp, stamp)
     assert len(join) == 32
-    assert join.take(999) == 999
+    assert join.take(999, 'partner') == 999
 
 
 def test_a_color_frame_takes_the_depth_nearest_in_time(clock: Clock) -> None:
