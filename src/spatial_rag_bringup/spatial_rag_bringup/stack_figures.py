@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque, OrderedDict
 from dataclasses import dataclass, field
 import math
 import struct
+from typing import TypeVar
 
 from spatial_rag_core.streams.metrics import p50_p99, RateWindow
 
 _MAX_OPEN_FRAMES = 2000
+_MAX_KEPT = 100_000
+"""Figures of a longer run are those of its newest part: over an hour at 20 Hz."""
+
+Number = TypeVar('Number', int, float)
 
 
 def stamp_of_serialized(message: bytes) -> int:
@@ -23,7 +28,7 @@ class Stage:
     """The way from one topic to another, matched by stamp: how long each message took [ms]."""
 
     def __init__(self) -> None:
-        self.durations_ms: list[float] = []
+        self.durations_ms: deque[float] = deque(maxlen=_MAX_KEPT)
         self._open: OrderedDict[int, int] = OrderedDict()
 
     def begin(self, stamp_ns: int, now_ns: int) -> None:
@@ -40,7 +45,7 @@ class Stage:
 
     def recent(self) -> tuple[float, float]:
         """The p50 and p99 of the newest hundred [ms]."""
-        return p50_p99(self.durations_ms[-100:])
+        return p50_p99(_newest(self.durations_ms, 100))
 
     def summary(self) -> dict[str, float | None]:
         """The p50 and p99 of all [ms]."""
@@ -101,7 +106,7 @@ class StackFigures:
         self.image_to_latent, self.image_to_latent_next = Stage(), Stage()
         self.retrieval = Stage()
         self.counters = Counters()
-        self.hits: list[int] = []
+        self.hits: deque[int] = deque(maxlen=_MAX_KEPT)
         self.deaths = 0
         self.memories_before: int | None = None
         self.memories_now: int | None = None
@@ -147,7 +152,7 @@ class StackFigures:
         """One line for people."""
         if not self.frames.count:
             return 'waiting for the first frame'
-        recent_hits = self.hits[-20:]
+        recent_hits = _newest(self.hits, 20)
         mean_hits = sum(recent_hits) / len(recent_hits) if recent_hits else 0.0
         hz, next_hz = (stream.window.rate_hz(now_ns) for stream in (
             self.latent, self.latent_next))
@@ -158,6 +163,10 @@ class StackFigures:
                 f'stored {_or_dash(self.memories_stored)} | '
                 f'dropped {self.counters.total("frames_dropped")} | '
                 f'errors {self.errors}')
+
+
+def _newest(values: deque[Number], count: int) -> list[Number]:
+    return [values[index] for index in range(-min(count, len(values)), 0)]
 
 
 def _pair(stage: Stage) -> str:
