@@ -20,6 +20,7 @@ setup(
     description='The ROS 2 nodes of Spatial-RAG: encoder, memory writer, retriever, predictor.',
     license='Apache-2.0',
     entry_points={
-        'console_scripts': [f'{name} = spatial_rag_nodes.{name}:main' for name in executables],
+        'console_scripts': [
+            f'{name} = spatial_rag_nodes.executables:{name}' for name in executables],
     },
 )

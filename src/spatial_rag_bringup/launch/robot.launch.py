@@ -1,6 +1,8 @@
 """Encoder, memory writer, retriever and transition predictor on a robot."""
 
-from spatial_rag_bringup.defaults import model_file, parameter_file, state_folder
+from pathlib import Path
+
+from spatial_rag_bringup.defaults import describe_model, model_file, parameter_file, state_folder
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
@@ -38,10 +40,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    model_path, sentence = _value(context, 'model_path'), ''
-    if not model_path:
-        path, sentence = model_file()
-        model_path = str(path)
+    model_path = _value(context, 'model_path') or str(model_file())
     parameters = [LaunchConfiguration('params_file'), {
         'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
         'model_path': model_path, 'memory_path': _value(context, 'memory_path')}]
@@ -53,7 +52,7 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                   respawn_delay=1.0,
                   arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])
              for name, executable in executables.items()]
-    return [LogInfo(msg=sentence), *nodes] if sentence else nodes
+    return [LogInfo(msg=describe_model(Path(model_path))), *nodes]
 
 
 def _value(context: LaunchContext, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from spatial_rag_core.models.bundle_metadata import read_metadata
 from spatial_rag_core.settings import Settings
 
 from ament_index_python.packages import get_package_share_directory
@@ -20,16 +21,15 @@ def parameter_file() -> Path:
     return Path(get_package_share_directory('spatial_rag_bringup')) / 'config' / 'robot.yaml'
 
 
-def model_file() -> tuple[Path, str]:
+def model_file() -> Path:
     """
-    The model bundle and a sentence that says which it is.
+    The model bundle: WM_CHECKPOINT_PATH, or an untrained one that is made on first use.
 
-    WM_CHECKPOINT_PATH, or an untrained model that is made on first use: no trained one ships
-    with this version.
+    No trained one ships with this version.
     """
     settings = Settings.from_environment()
     if settings.checkpoint_path:
-        return Path(settings.checkpoint_path), f'model {settings.checkpoint_path}'
+        return Path(settings.checkpoint_path)
     size = 'tiny' if settings.use_tiny_models else 'resnet18'
     path = state_folder() / (f'untrained-{size}-z{settings.z_dim}-a{settings.action_dim}'
                              f'-i{settings.image_size}-k{settings.topk}.pt')
@@ -37,5 +37,13 @@ def model_file() -> tuple[Path, str]:
         from spatial_rag_core.models.untrained import create_untrained_bundle  # torch: seconds
         path.parent.mkdir(parents=True, exist_ok=True)
         create_untrained_bundle(path, settings)
-    return path, (f'model {path} is UNTRAINED: good for trying the stack, its predictions mean '
-                  'nothing; name a trained one with MODEL, model_path or WM_CHECKPOINT_PATH')
+    return path
+
+
+def describe_model(path: Path) -> str:
+    """Which model it is, and whether it has learned anything; raises BundleError."""
+    metadata = read_metadata(path)
+    if metadata.trained:
+        return f'model {path} ({metadata.architecture}, {metadata.model_id})'
+    return (f'model {path} is UNTRAINED: good for trying the stack, its predictions mean '
+            'nothing; name a trained one with MODEL, model_path or WM_CHECKPOINT_PATH')

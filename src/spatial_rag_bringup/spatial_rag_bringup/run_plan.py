@@ -28,11 +28,12 @@ class RunPlan:
     """
     What to start.
 
-    nodes, source: name → command.  source_topics: what the source publishes, relative names.
-    compressed: whether the camera is.  remarks: what a user should know.  ends_itself: the
-    source ends with the recording.
+    model: the bundle.  nodes, source: name → command.  source_topics: what the source
+    publishes, relative names.  compressed: whether the camera is.  remarks: what a user should
+    know.  ends_itself: the source ends with the recording.
     """
 
+    model: Path
     nodes: dict[str, list[str]]
     source: tuple[str, list[str]]
     source_topics: list[str]
@@ -44,12 +45,8 @@ class RunPlan:
 def make_plan(options: RunOptions, folder: Path) -> RunPlan:
     """Write the parameters into `folder`; raises BagError, BundleError for what is missing."""
     parameters: dict[str, dict[str, Any]] = {name: {} for name in EXECUTABLES}
+    model = options.model or model_file()
     remarks = []
-    if options.model is None:
-        model, sentence = model_file()
-        remarks.append(sentence)
-    else:
-        model = options.model
     memory = options.memory or state_folder() / f'memory-{_place(options)}.db'
     remarks.append(f'memory {memory}')
     for name in ('encoder', 'transition_predictor'):
@@ -73,6 +70,7 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
     files = ['--params-file', str(options.params_file), '--params-file', str(overrides)]
     executables = {'composed': 'composed'} if options.composition else EXECUTABLES
     return RunPlan(
+        model=model,
         nodes={name: [_executable(executable), *common, *files]
                for name, executable in executables.items()},
         source=('bag_replay' if options.bag else 'simulated_robot',

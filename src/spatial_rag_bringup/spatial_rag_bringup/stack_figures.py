@@ -14,6 +14,8 @@ _MAX_OPEN_FRAMES = 2000
 _MAX_KEPT = 100_000
 """Figures of a longer run are those of its newest part: over an hour at 20 Hz."""
 
+_MAX_PROBLEMS = 5
+
 Number = TypeVar('Number', int, float)
 
 
@@ -107,6 +109,7 @@ class StackFigures:
         self.retrieval = Stage()
         self.counters = Counters()
         self.hits: deque[int] = deque(maxlen=_MAX_KEPT)
+        self.problems: OrderedDict[str, None] = OrderedDict()
         self.deaths = 0
         self.memories_before: int | None = None
         self.memories_now: int | None = None
@@ -123,6 +126,13 @@ class StackFigures:
         """Frames without a latent that the rate limit does not explain."""
         explained = sum(map(self.counters.total, ('frames_over_rate', 'frames_stale')))
         return max(0, self.frames.count - self.latent.count - explained)
+
+    def note_problem(self, sentence: str) -> None:
+        """Keep the newest few sentences that the nodes said."""
+        self.problems[sentence] = None
+        self.problems.move_to_end(sentence)
+        if len(self.problems) > _MAX_PROBLEMS:
+            self.problems.popitem(last=False)
 
     @property
     def errors(self) -> int:
@@ -150,8 +160,6 @@ class StackFigures:
 
     def status_line(self, now_ns: int) -> str:
         """One line for people."""
-        if not self.frames.count:
-            return 'waiting for the first frame'
         recent_hits = _newest(self.hits, 20)
         mean_hits = sum(recent_hits) / len(recent_hits) if recent_hits else 0.0
         hz, next_hz = (stream.window.rate_hz(now_ns) for stream in (

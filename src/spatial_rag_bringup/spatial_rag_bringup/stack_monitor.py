@@ -9,7 +9,7 @@ from spatial_rag_bringup.stack_figures import StackFigures, Stage, stamp_of_seri
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_msgs.srv import MemoryStats
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
@@ -84,6 +84,8 @@ class StackMonitor(Node):
                 continue
             node = status.name.removeprefix('spatial_rag: ')
             self.nodes_seen.add(node)
+            if status.level != DiagnosticStatus.OK:
+                self.figures.note_problem(f'{node}: {status.message}')
             for item in status.values:
                 if item.key in _COUNTED:
                     self.figures.counters.update(node, item.key, int(item.value))

@@ -10,6 +10,7 @@ import tempfile
 import threading
 import time
 
+from spatial_rag_bringup.defaults import describe_model
 from spatial_rag_bringup.processes import ChildProcess, stop_all
 from spatial_rag_bringup.run_options import RunOptions
 from spatial_rag_bringup.run_plan import EXECUTABLES, make_plan, RunPlan
@@ -47,6 +48,7 @@ class StackRun:
                 self._start_node(name)
             if not self._wait_until_ready():
                 return 0 if self._interrupted.is_set() else 1
+            self._warn_of_another_stack()
             self._start_source()
             self._watch()
             self._source.request_stop()
@@ -54,6 +56,8 @@ class StackRun:
             self._count_memories()
         finally:
             self._stop_all()
+        for sentence in self._monitor.figures.problems:
+            _say(f'[run] problem: {sentence}')
         print('RUN SUMMARY ' + json.dumps(self._monitor.figures.summary()), flush=True)
         return 1 if self._has_failed() else 0
 
@@ -67,6 +71,13 @@ class StackRun:
                        for topic in self._plan.source_topics)
         self._source = ChildProcess(
             name, [*command, '-p', f'subscriptions_expected:={expected}'], forward=_say)
+
+    def _warn_of_another_stack(self) -> None:
+        topic = self._monitor.resolve_topic_name('latent')
+        if (publishers := self._monitor.count_publishers(topic)) > 1:
+            _say(f'[run] {publishers} nodes publish {topic}: another stack is in ROS_DOMAIN_ID '
+                 f'{os.environ.get("ROS_DOMAIN_ID", "0")} and the two will mix (or one was '
+                 'killed seconds ago); end it, or give this run a ROS_DOMAIN_ID of its own')
 
     def _wait_until_ready(self) -> bool:
         """Until all four nodes have told their state and the memory has told its size."""
@@ -90,6 +101,7 @@ class StackRun:
 
     def _watch(self) -> None:
         """Until DURATION, the end of the recording, or a signal; one status line a second."""
+        _say('[run] the nodes are ready, waiting for the first frame')
         next_line = time.monotonic() + 1.0
         next_question = next_line - STATS_SEC
         while not self._interrupted.is_set() and not self._is_over():
@@ -100,6 +112,8 @@ class StackRun:
                 self._monitor.ask_stats()
             if time.monotonic() >= next_line:
                 next_line += 1.0
+                if not self._monitor.figures.frames.count:
+                    continue
                 _say('[run] ' + self._monitor.figures.status_line(time.monotonic_ns()))
 
     def _is_over(self) -> bool:
@@ -173,7 +187,7 @@ def run(options: RunOptions) -> int:
         options.composition) else '{severity} {message}')
     with tempfile.TemporaryDirectory(prefix='spatial_rag_') as folder:
         plan = make_plan(options, Path(folder))
-        for remark in plan.remarks:
+        for remark in (describe_model(plan.model), *plan.remarks):
             _say(f'[run] {remark}')
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()

@@ -15,6 +15,7 @@ import yaml
 
 run_plan = pytest.importorskip('spatial_rag_bringup.run_plan',
                                reason='ament_index_python is absent')
+from spatial_rag_bringup.defaults import describe_model
 from spatial_rag_bringup.run_options import parse  # noqa: E402
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -216,6 +217,6 @@ def test_an_untrained_model_is_made_once_and_told_as_such(
     monkeypatch.setenv('ROS_HOME', str(tmp_path))
     monkeypatch.delenv('WM_CHECKPOINT_PATH', raising=False)
     first, second = (run_plan.make_plan(parse([]), tmp_path) for _ in range(2))
-    assert 'UNTRAINED' in first.remarks[0]
-    assert first.remarks == second.remarks
+    assert 'UNTRAINED' in describe_model(first.model)
+    assert first.model == second.model
     assert Path(overrides(tmp_path)['encoder']['model_path']).is_file()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from importlib import import_module
 import math
-import sys
 import threading
 import time
 
@@ -15,7 +14,6 @@ from spatial_rag_core.streams.metrics import LatencyWindow
 from spatial_rag_nodes import qos, subscriber_wait
 from spatial_rag_nodes.conversions import time_from_ns
 from spatial_rag_nodes.health import Health
-from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 from rclpy.duration import Duration
@@ -148,8 +146,3 @@ class BagReplayNode(Node):
         self._ending.set()
         self._player.join(2.0)
         super().destroy_node()
-
-
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_process([BagReplayNode]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-import sys
 import time
 from typing import NamedTuple
 
@@ -25,7 +24,6 @@ from spatial_rag_nodes.conversions import (
 )
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.images import depth_from_msg, jpeg_from_rgb, rgb_from_msg
-from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 from rclpy.clock import Clock, ClockType
@@ -88,11 +86,11 @@ class EncoderNode(Node):
         self._worker = NewestFirstWorker(self._health.guarded(self._encode), 'encoder')
         self._subscribe()
         meta = self._bundle.metadata
-        self.get_logger().info(
-            f'{"trained" if meta.trained else "UNTRAINED"} {meta.architecture} model '
-            f'{meta.model_id} on {self._bundle.device}, z_dim {meta.z_dim}')
-        if not meta.trained:
-            self.get_logger().warning('the model is untrained: its latents tell pictures apart, '
+        about = f'{meta.architecture} model {meta.model_id} on {self._bundle.device}'
+        if meta.trained:
+            self.get_logger().info(about)
+        else:
+            self.get_logger().warning(f'{about} is UNTRAINED: its latents tell pictures apart, '
                                       'its predictions and decoded pictures mean nothing')
 
     def _apply_rate(self) -> None:
@@ -181,8 +179,3 @@ class EncoderNode(Node):
         """End the worker, then the node."""
         self._worker.close()
         super().destroy_node()
-
-
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_process([EncoderNode]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-import sys
 import time
 
 from spatial_rag_core.errors import JournalError
@@ -27,7 +26,6 @@ from spatial_rag_nodes.motion_inputs import (
     subscribe_action,
     subscribe_pose,
 )
-from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 from rclpy.clock import Clock, ClockType
@@ -142,8 +140,3 @@ def _journal_spec(parameters: NodeParameters) -> JournalSpec:
     return JournalSpec(**{name: parameters[name] for name in (
         'z_dim', 'action_dim', 'h3_resolution', 'datum_latitude_deg', 'datum_longitude_deg',
         'datum_heading_deg')})
-
-
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_process([MemoryWriterNode]))

@@ -44,7 +44,7 @@ class Parameter:
                 f'set {self.name} in the parameter file or with -p {self.name}:=…')
         if self.low is not None and self.high is not None and not self.low <= value <= self.high:
             raise ConfigurationError(
-                f'parameter {self.name} must lie between {self.low:g} and {self.high:g}'
+                f'parameter {self.name} must lie between {self.low:.12g} and {self.high:.12g}'
                 f'{" " + self.unit if self.unit else ""}, got {value}; '
                 f'set {self.name} in the parameter file or with -p {self.name}:=…')
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from spatial_rag_core.errors import (
@@ -31,7 +30,6 @@ from spatial_rag_nodes.conversions import (
 )
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.motion_inputs import POSE_PARAMETERS, subscribe_pose
-from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 from rclpy.clock import Clock, ClockType
@@ -164,8 +162,3 @@ class RetrieverNode(Node):
         """Close the memory file, then end."""
         self._retriever.close()
         super().destroy_node()
-
-
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_process([RetrieverNode]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from spatial_rag_core.data.rooms2d import Observation, Rooms2D, Rooms2DConfig
@@ -12,7 +11,6 @@ from spatial_rag_nodes import qos, subscriber_wait
 from spatial_rag_nodes.conversions import array_from_vector, msg_from_pose
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.images import image_from_depth, image_from_rgb
-from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 from geometry_msgs.msg import PoseStamped
@@ -83,8 +81,3 @@ class SimulatedRobotNode(Node):
         x, y, _ = self._observation.pose.position
         return {'camera_hz': self._rate.rate_hz(time.monotonic_ns()), 'frames': self._rate.count,
                 'x_m': x, 'y_m': y}
-
-
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_process([SimulatedRobotNode]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 
 from spatial_rag_core.models.bundle import Bundle
@@ -28,7 +27,6 @@ from spatial_rag_nodes.motion_inputs import (
     subscribe_action,
     subscribe_pose,
 )
-from spatial_rag_nodes.node_process import run_process
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 import numpy as np
@@ -139,8 +137,3 @@ class TransitionPredictorNode(Node):
         return {'latent_next_hz': self._rate.rate_hz(time.monotonic_ns()),
                 'latent_to_latent_next_ms_p50': p50, 'latent_to_latent_next_ms_p99': p99,
                 **self._counts, 'model_id': self._bundle.model_id}
-
-
-def main() -> None:
-    """Run the node as a process."""
-    sys.exit(run_process([TransitionPredictorNode]))

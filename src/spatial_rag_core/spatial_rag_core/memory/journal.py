@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 import sqlite3
@@ -48,9 +48,11 @@ class Journal:
     Errors of SQLite come out as JournalUnavailableError or JournalError.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, spec: JournalSpec) -> None:
+    def __init__(self, path: Path, connection: sqlite3.Connection, spec: JournalSpec,
+                 is_writer: bool) -> None:
         self.path = path
         self.spec = spec
+        self._is_writer = is_writer
         self._connection = connection
         self._model_id: str | None = None
 
@@ -79,7 +81,7 @@ class Journal:
             except BaseException:
                 connection.close()
                 raise
-        return cls(path, connection, spec)
+        return cls(path, connection, spec, is_writer=True)
 
     @classmethod
     def open_reader(cls, path: str | Path) -> Journal | None:
@@ -98,7 +100,7 @@ class Journal:
             except BaseException:
                 connection.close()
                 raise
-        return cls(path, connection, spec)
+        return cls(path, connection, spec, is_writer=False)
 
     def __enter__(self) -> Journal:
         return self
@@ -107,8 +109,17 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Close the file; what append has returned for is safe either way."""
+        """
+        Close the file; what append has returned for is safe either way.
+
+        A writer first moves its write-ahead log into the file, so that a copy of the one file
+        is whole where no other program wrote meanwhile.
+        """
         with translated(self.path):
+            if self._is_writer:
+                self._is_writer = False
+                with contextlib.suppress(sqlite3.OperationalError):  # a reader may be at work
+                    self._connection.execute('PRAGMA wal_checkpoint(TRUNCATE)')
             self._connection.close()
 
     @property
@@ -202,7 +213,7 @@ class Journal:
                 self.path, Path(f'{self.path}-wal')) if part.exists())
         return JournalStats(count, last_seq or 0, sessions, oldest, newest, size)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         self._connection.execute('BEGIN IMMEDIATE')
         try:

@@ -104,7 +104,7 @@ class MemoryAttention(nn.Module):
     Multi-head attention of one query over the memories and one learned null memory.
 
     The null memory is always there: softmax stays finite without any memory, and the model can
-    learn to look away from memories that do not help (RETRIEVAL_FINDINGS, "Pitfalls").
+    learn to look away from memories that do not help.
     """
 
     def __init__(self, hidden_dim: int, memory_channels: int, heads: int) -> None:

@@ -394,3 +394,15 @@ def test_whatever_bytes_are_damaged_only_journal_errors_come_out(path: Path) -> 
             outcomes['refused'] += 1
     assert outcomes['read'] > 10
     assert outcomes['refused'] > 10
+
+
+def test_a_closed_writer_leaves_all_in_the_one_file_though_a_reader_is_open(
+        path: Path, read: Read, tmp_path: Path) -> None:
+    with Journal.open_writer(path, SPEC) as journal:
+        journal.append([memory(0)])
+        reader = read(path)
+        journal.append([memory(number) for number in range(1, 10)])
+        assert reader.stats().count == 10
+    copy = tmp_path / 'copy.db'
+    copy.write_bytes(path.read_bytes())
+    assert read(copy).stats().count == 10

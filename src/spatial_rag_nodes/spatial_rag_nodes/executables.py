@@ -1,0 +1,62 @@
+"""
+The programs of this package.
+
+Nodes are imported inside, after KeyboardInterrupt is caught: imports take seconds, and a Ctrl-C
+in the midst of them is no reason for a traceback.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+import sys
+
+_CORE_NODES = {'encoder_node': 'EncoderNode', 'memory_writer_node': 'MemoryWriterNode',
+               'retriever_node': 'RetrieverNode',
+               'transition_predictor_node': 'TransitionPredictorNode'}
+INTERRUPTED = 130
+
+
+def encoder_node() -> None:
+    """Run the encoder."""
+    _run({'encoder_node': 'EncoderNode'})
+
+
+def memory_writer_node() -> None:
+    """Run the memory writer."""
+    _run({'memory_writer_node': 'MemoryWriterNode'})
+
+
+def retriever_node() -> None:
+    """Run the retriever."""
+    _run({'retriever_node': 'RetrieverNode'})
+
+
+def transition_predictor_node() -> None:
+    """Run the transition predictor."""
+    _run({'transition_predictor_node': 'TransitionPredictorNode'})
+
+
+def composed() -> None:
+    """Run these four in one process, on one executor."""
+    _run(_CORE_NODES)
+
+
+def simulated_robot_node() -> None:
+    """Run the simulated robot."""
+    _run({'simulated_robot_node': 'SimulatedRobotNode'})
+
+
+def bag_replay_node() -> None:
+    """Run the replay of a recording."""
+    _run({'bag_replay_node': 'BagReplayNode'})
+
+
+def _run(nodes: dict[str, str]) -> None:
+    """Run the classes, each from the module of its name; ends this process."""
+    try:
+        run_process = import_module('spatial_rag_nodes.node_process').run_process
+        code = run_process([getattr(import_module(f'spatial_rag_nodes.{module}'), name)
+                            for module, name in nodes.items()])
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code)
