@@ -61,6 +61,7 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
             source = _bag_plan(options, bag, roles, renaming, parameters, remarks)
             topics = [renaming.get(topic.name, topic.name).lstrip('/') for topic in bag.topics]
         compressed = roles.compressed
+    parameters['encoder'].update(_reliable_camera(options, compressed))
     overrides = folder / 'overrides.yaml'
     overrides.write_text(yaml.safe_dump(
         {f'/**/{name}': {'ros__parameters': values} for name, values in parameters.items()}))
@@ -81,6 +82,14 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
 
 def _place(options: RunOptions) -> str:
     return 'sim' if options.bag is None else options.bag.resolve().stem
+
+
+def _reliable_camera(options: RunOptions, compressed: bool) -> dict[str, Any]:
+    """Our sources send reliably: take every frame, as no camera on a robot promises."""
+    namespace = f'/{options.namespace.strip("/")}' if options.namespace else ''
+    topic = f'{namespace}/camera/image_raw' + ('/compressed' if compressed else '')
+    return {'qos_overrides': {topic: {'subscription': {'reliability': 'reliable',
+                                                       'depth': 30}}}}
 
 
 def _executable(name: str) -> str:

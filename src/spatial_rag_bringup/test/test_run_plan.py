@@ -15,7 +15,7 @@ import yaml
 
 run_plan = pytest.importorskip('spatial_rag_bringup.run_plan',
                                reason='ament_index_python is absent')
-from spatial_rag_bringup.defaults import describe_model
+from spatial_rag_bringup.defaults import describe_model  # noqa: E402
 from spatial_rag_bringup.run_options import parse  # noqa: E402
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)

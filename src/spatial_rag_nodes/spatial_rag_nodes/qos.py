@@ -10,7 +10,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 
-def sensor(depth: int = 5) -> QoSProfile:
+def sensor(depth: int = 10) -> QoSProfile:
     """What a subscriber asks of robots' topics: best effort, which every publisher serves."""
     return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth,
                       reliability=ReliabilityPolicy.BEST_EFFORT)
