@@ -8,6 +8,7 @@ import math
 import threading
 import time
 
+from spatial_rag_core.data.bag_roles import is_own_topic
 from spatial_rag_core.data.bag_source import BagMessage, BagSource, BagTopic
 from spatial_rag_core.errors import BagError
 from spatial_rag_core.streams.metrics import LatencyWindow
@@ -27,6 +28,9 @@ PARAMETERS = (
     Parameter('loop', False, 'Begin again at the end; the stamps then jump back'),
     Parameter('duration_sec', 0.0, 'Play only so much of the recording; 0: all of it', 's',
               0.0, 1e9),
+    Parameter('own_topics', False, 'Publish the recorded topics of this stack and of ROS itself, '
+              'too (latent, spatial_rag/…, diagnostics, rosout, clock, …); they would mix with '
+              "the running nodes' own"),
     *subscriber_wait.PARAMETERS,
     Parameter('clock_hz', 0.0, 'Publish /clock so often, for nodes with use_sim_time; 0: not '
               'at all', 'Hz', 0.0, 1000.0),
@@ -50,12 +54,14 @@ class BagReplayNode(Node):
         self._bag = BagSource(self._config['path'])
         self._topics: dict[str, Publisher] = {}
         for topic in self._bag.topics:
-            self._offer(topic)
+            if self._config['own_topics'] or not is_own_topic(topic.name):
+                self._offer(topic)
         if not self._topics:
             raise BagError(f'{self._config["path"]}: no topic has a type that is known here; '
                            'install and source the packages of its messages')
         self._clock_publisher = self.create_publisher(ClockMsg, '/clock', 10) if (
             self._config['clock_hz'] > 0) else None
+        self._clock_due = time.monotonic()
         self._sent = self._loops = 0
         self._late_ms = LatencyWindow(1000)
         self._ending = threading.Event()
@@ -125,16 +131,22 @@ class BagReplayNode(Node):
 
     def _wait_until(self, due: float, stamp_ns: int) -> bool:
         """Sleep until due, /clock going on; returns False where the node is to end."""
-        period = 1.0 / self._config['clock_hz'] if self._clock_publisher else float('inf')
-        while (left := due - time.monotonic()) > 0:
-            self._publish_clock(stamp_ns - round(left * self._config['rate'] * 1e9))
-            if self._ending.wait(min(left, period)):
+        while True:
+            left = due - time.monotonic()
+            self._publish_clock(stamp_ns - round(max(left, 0.0) * self._config['rate'] * 1e9))
+            if left <= 0:
+                return not self._is_ending()
+            pause = left if self._clock_publisher is None else min(
+                left, max(0.0, self._clock_due - time.monotonic()))
+            if self._ending.wait(pause):
                 return False
-        return not self._is_ending()
 
     def _publish_clock(self, now_ns: int) -> None:
-        if self._clock_publisher is not None:
-            self._clock_publisher.publish(ClockMsg(clock=time_from_ns(now_ns)))
+        now = time.monotonic()
+        if self._clock_publisher is None or now < self._clock_due:
+            return
+        self._clock_due = max(self._clock_due, now) + 1.0 / self._config['clock_hz']
+        self._clock_publisher.publish(ClockMsg(clock=time_from_ns(now_ns)))
 
     def _figures(self) -> dict[str, object]:
         p50, p99 = self._late_ms.percentiles()

@@ -7,7 +7,6 @@ import math
 from typing import NamedTuple
 
 from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
-from spatial_rag_core.memory.journal import JournalStats
 from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.records import (
@@ -33,6 +32,9 @@ from geometry_msgs.msg import Quaternion as QuaternionMsg
 from nav_msgs.msg import Odometry
 import numpy as np
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout
+
+RANK_BY = {'latent': RetrievedMemories.RANK_BY_LATENT, 'pose': RetrievedMemories.RANK_BY_POSE}
+"""Name of a ranking → its constant in the messages."""
 
 
 def ns_from_time(stamp: Time) -> int:
@@ -179,8 +181,9 @@ def _seconds(stamp: Time) -> float | None:
     return ns_from_time(stamp) / 1e9 or None
 
 
-def fill_stats(response: MemoryStats.Response, retriever: Retriever, stats: JournalStats) -> None:
+def fill_stats(response: MemoryStats.Response, retriever: Retriever) -> None:
     """Write the figures of journal and index into the response."""
+    stats = retriever.stats()
     response.journal_count, response.journal_last_seq = stats.count, stats.last_seq
     response.index_count, response.index_last_seq = (
         retriever.index_count, retriever.index_last_seq)

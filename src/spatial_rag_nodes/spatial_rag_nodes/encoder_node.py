@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 import time
 from typing import NamedTuple
 
@@ -31,20 +30,26 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 
-PICTURE_TYPES = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed')}
+PICTURE_TYPES = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed'),
+                 'compressedDepth': (CompressedImage, '/compressedDepth')}
+PROPRIO_TIMEOUT_SEC = 1.0
+"""
+Proprioception that came longer ago says nothing of this picture: it is a state, sent at 10 Hz
+or more, and a second is ten losses in a row. It carries no stamp, so its arrival counts.
+"""
 
 
 def _parameters(settings: Settings) -> tuple[Parameter, ...]:
     return (
         *shared_parameters.model(settings),
         shared_parameters.z_dim(settings),
-        Parameter('publish_rate', 20.0, 'At most so many latents a second', 'Hz', 0.1, 1000.0,
-                  live=True),
+        Parameter('publish_rate', 20.0, "At most so many latents a second of the pictures' own "
+                  'time', 'Hz', 0.1, 1000.0, live=True),
         Parameter('image_transport', 'raw', 'Topic of the pictures: camera/image_raw (raw) or '
                   'camera/image_raw/compressed', choices=('raw', 'compressed')),
         Parameter('depth_transport', 'raw', 'Topic of the depth maps, for a model that uses '
-                  'depth: camera/depth/image_raw, or …/compressed',
-                  choices=('raw', 'compressed')),
+                  'depth: camera/depth/image_raw, …/compressed or …/compressedDepth',
+                  choices=tuple(PICTURE_TYPES)),
         Parameter('depth_tolerance_sec', 0.02, 'A depth map belongs to a picture at most this '
                   'far away in time', 's', 0.0, 1.0),
         Parameter('depth_wait_sec', 0.03, 'How long a picture waits for its depth map', 's',
@@ -76,7 +81,7 @@ class EncoderNode(Node):
         self._apply_rate()
         self._pairing: FramePairing[_Frame, Image | CompressedImage] = FramePairing(
             parameters['depth_tolerance_sec'], parameters['depth_wait_sec'])
-        self._proprio: Float32MultiArray | None = None
+        self._proprio: tuple[Float32MultiArray, int] | None = None
         self._counts = dict.fromkeys(('frames_in', 'frames_over_rate', 'frames_stale',
                                       'frames_dropped', 'frames_without_depth'), 0)
         self._rate, self._latency_ms = RateWindow(), LatencyWindow()
@@ -94,6 +99,7 @@ class EncoderNode(Node):
                                       'its predictions and decoded pictures mean nothing')
 
     def _apply_rate(self) -> None:
+        """Begin a new grid: the rate is another, or time is."""
         self._limiter = RateLimiter(self._config['publish_rate'])
 
     def _subscribe(self) -> None:
@@ -105,7 +111,7 @@ class EncoderNode(Node):
             self.create_timer(0.005, self._health.guarded(self._release),
                               clock=Clock(clock_type=ClockType.STEADY_TIME))
         if self._bundle.metadata.proprio_dim:
-            self._listen(Float32MultiArray, 'proprio', partial(setattr, self, '_proprio'))
+            self._listen(Float32MultiArray, 'proprio', self._on_proprio)
 
     def _listen(self, kind: type, topic: str, callback: object) -> None:
         self.create_subscription(kind, topic, self._health.guarded(callback), qos.sensor(),
@@ -122,7 +128,7 @@ class EncoderNode(Node):
             msg.header.stamp = time_from_ns(stamp_ns)
         if self._is_stale(stamp_ns):
             return
-        if not self._limiter.admit(arrived_ns):
+        if not self._limiter.admit(stamp_ns):
             self._counts['frames_over_rate'] += 1
             return
         frame = _Frame(msg, stamp_ns, arrived_ns)
@@ -137,6 +143,7 @@ class EncoderNode(Node):
         if step is Step.JUMPED_BACK:
             self._health.report('time jump', 'pictures: time ran backwards (a looped bag or a '
                                 'reset clock); going on from there')
+            self._apply_rate()
         stale = step in (Step.REPEATED, Step.LATE)
         self._counts['frames_stale'] += stale
         return stale
@@ -144,6 +151,20 @@ class EncoderNode(Node):
     def _on_depth(self, msg: Image | CompressedImage) -> None:
         self._pairing.add_depth(ns_from_time(msg.header.stamp), msg)
         self._release()
+
+    def _on_proprio(self, msg: Float32MultiArray) -> None:
+        self._proprio = msg, time.monotonic_ns()
+
+    def _recent_proprio(self, picture_ns: int) -> Vector | None:
+        """What came at most PROPRIO_TIMEOUT_SEC before the picture did, or None."""
+        if self._proprio is None:
+            return None
+        msg, arrived_ns = self._proprio
+        if picture_ns - arrived_ns > PROPRIO_TIMEOUT_SEC * 1e9:
+            self._health.report('old proprio', 'the last message on proprio is more than '
+                                f'{PROPRIO_TIMEOUT_SEC:g} s old; pictures are encoded without')
+            return None
+        return proprio_from_msg(msg)
 
     def _release(self) -> None:
         pair = self._pairing.take()
@@ -159,7 +180,7 @@ class EncoderNode(Node):
         picture = self._bundle.resize(rgb_from_msg(frame.msg))
         z = self._bundle.encode_image(
             picture, None if depth is None else depth_from_msg(depth),
-            None if self._proprio is None else proprio_from_msg(self._proprio))
+            self._recent_proprio(frame.arrived_ns))
         thumbnail = jpeg_from_rgb(picture, self._config['thumbnail_quality'])
         self._stamped.publish(
             msg_from_latent(z, frame.msg.header, self._bundle.model_id, thumbnail))

@@ -1,19 +1,19 @@
 """
 The programs of this package.
 
-Nodes are imported inside, after KeyboardInterrupt is caught: imports take seconds, and a Ctrl-C
-in the midst of them is no reason for a traceback.
+Nodes are imported inside: imports take seconds, and a Ctrl-C in the midst of them is no reason
+for a traceback.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+import signal
 import sys
 
 _CORE_NODES = {'encoder_node': 'EncoderNode', 'memory_writer_node': 'MemoryWriterNode',
                'retriever_node': 'RetrieverNode',
                'transition_predictor_node': 'TransitionPredictorNode'}
-INTERRUPTED = 130
 
 
 def encoder_node() -> None:
@@ -53,10 +53,7 @@ def bag_replay_node() -> None:
 
 def _run(nodes: dict[str, str]) -> None:
     """Run the classes, each from the module of its name; ends this process."""
-    try:
-        run_process = import_module('spatial_rag_nodes.node_process').run_process
-        code = run_process([getattr(import_module(f'spatial_rag_nodes.{module}'), name)
-                            for module, name in nodes.items()])
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-    sys.exit(code)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once, until rclpy sets its handler
+    run_process = import_module('spatial_rag_nodes.node_process').run_process
+    sys.exit(run_process([getattr(import_module(f'spatial_rag_nodes.{module}'), name)
+                          for module, name in nodes.items()]))

@@ -44,7 +44,10 @@ class Health:
         self._figures = figures
         self._problems: dict[str, _Problem] = {}
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
-        node.create_timer(1.0, self.publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self._name = 'spatial_rag: ' + '/'.join(
+            word for word in (node.get_namespace().strip('/'), node.get_name()) if word)
+        node.create_timer(1.0, self.guarded(self.publish),
+                          clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     @property
     def problem_count(self) -> int:
@@ -107,8 +110,7 @@ class Health:
         """Publish the state now."""
         level, message = self._state()
         status = DiagnosticStatus(
-            level=level, name=f'spatial_rag: {self._node.get_name()}', message=message,
-            hardware_id=self._node.get_namespace())
+            level=level, name=self._name, message=message)
         values = {**self._figures(), 'errors': self.problem_count}
         values.update({f'problem {kind}': problem.count
                        for kind, problem in list(self._problems.items())})

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from array import array
+import math
+import os
 import re
+import struct
 
 from spatial_rag_core.errors import ImageError
+from spatial_rag_nodes import MAX_PIXELS
 
 import cv2
 import numpy as np
@@ -19,7 +23,6 @@ try:
 except ImportError:  # no ROS installation: PyPI's cv-bridge is ROS 1's and must not be used
     _BRIDGE = None
 
-MAX_PIXELS = 64_000_000
 _DEPTH_ENCODINGS = ('16UC1', 'mono16', '32FC1')
 _UNNAMED_COLORS = {'8UC1': 'mono8', '8UC3': 'bgr8', '8UC4': 'bgra8'}  # OpenCV's order
 _PACKED_YUV = ('yuv422', 'uyvy', 'yuv422_yuy2', 'yuyv')
@@ -28,7 +31,7 @@ _CHANNELS = (
     (re.compile('(mono|bayer_[rgb]{4})(?P<bits>8|16)'), 1),
     (re.compile('(?P<bits>8|16|32|64)[USF]C(?P<channels>[1-4]?)'), 0),
 )
-_COMPRESSED_DEPTH_HEADER_BYTES = 12  # compressed_depth_image_transport: ConfigHeader
+_DEPTH_HEADER = struct.Struct('<iff')  # compressed_depth_image_transport: ConfigHeader
 
 Rgb = NDArray[np.uint8]
 DepthMap = NDArray[np.float32]
@@ -39,10 +42,10 @@ def rgb_from_msg(msg: Image | CompressedImage) -> Rgb:
     Colour picture, uint8 [H, W, 3] in RGB order.
 
     Raises ImageError for an encoding that is not known, a size or step that does not fit the
-    data, and bytes that do not decode.
+    data, bytes that do not decode, and more than MAX_PIXELS.
     """
     if isinstance(msg, CompressedImage):
-        bgr = _decoded(msg, cv2.IMREAD_COLOR)
+        bgr = _decoded(msg, msg.data, cv2.IMREAD_COLOR)
         return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
     return _converted(_prepared(msg), 'rgb8')
 
@@ -51,10 +54,11 @@ def depth_from_msg(msg: Image | CompressedImage) -> DepthMap:
     """
     Depth map, float32 [H, W] in metres; 0 where not measured.
 
-    16UC1 is millimetres and 32FC1 metres (REP 118). Raises ImageError as rgb_from_msg does.
+    16UC1 is millimetres and 32FC1 metres (REP 118). Raises ImageError as rgb_from_msg does, and
+    for pictures that cannot be depth: of several channels, of 8 bits, RVL-coded.
     """
     if isinstance(msg, CompressedImage):
-        raw = _decoded(msg, cv2.IMREAD_UNCHANGED)
+        raw = _decoded_depth(msg)
     else:
         msg = _prepared(msg)
         if msg.encoding not in _DEPTH_ENCODINGS:
@@ -63,6 +67,9 @@ def depth_from_msg(msg: Image | CompressedImage) -> DepthMap:
         raw = _converted(msg, 'passthrough')
     if raw.ndim != 2:
         raise ImageError(f'depth picture has shape {list(raw.shape)}, expected one channel')
+    if raw.dtype not in (np.uint16, np.float32):
+        raise ImageError(f'depth picture holds {raw.dtype}, expected uint16 (millimetres) or '
+                         'float32 (metres); publish depth as REP 118 says')
     depth = raw.astype(np.float32)
     if raw.dtype == np.uint16:
         depth *= 0.001
@@ -137,18 +144,48 @@ def _convert_with_rosbags(msg: Image, encoding: str) -> NDArray[np.generic]:
     return message_to_cvimage(msg, None if encoding == 'passthrough' else encoding)
 
 
-def _decoded(msg: CompressedImage, flag: int) -> NDArray[np.generic]:
-    data = np.frombuffer(msg.data, np.uint8)
-    if 'compressedDepth' in msg.format:
-        data = data[_COMPRESSED_DEPTH_HEADER_BYTES:]
+def _decoded_depth(msg: CompressedImage) -> NDArray[np.generic]:
+    """
+    Depth as its encoding counts it: uint16 in millimetres, float32 in metres.
+
+    compressedDepth is a header before a PNG, which for 32FC1 holds inverse depth in steps
+    (image_transport_plugins, compressed_depth_image_transport/src/codec.cpp).
+    """
+    if 'compressedDepth' not in msg.format:
+        return _decoded(msg, msg.data, cv2.IMREAD_UNCHANGED)
+    encoding = msg.format.partition(';')[0].strip()
+    if 'compressedDepth rvl' in msg.format:
+        raise ImageError(f'compressed depth {msg.format!r} is coded as RVL, which is not read; '
+                         "set the format of the camera's compressedDepth publisher to png")
+    if encoding not in _DEPTH_ENCODINGS:
+        raise ImageError(f'compressed depth {msg.format!r} is not of {", ".join(_DEPTH_ENCODINGS)}'
+                         '; publish depth as REP 118 says')
+    raw = _decoded(msg, msg.data[_DEPTH_HEADER.size:], cv2.IMREAD_UNCHANGED)
+    return _depth_from_inverse(raw, msg) if encoding == '32FC1' else raw
+
+
+def _depth_from_inverse(raw: NDArray[np.generic], msg: CompressedImage) -> NDArray[np.generic]:
+    """depth = A / (raw - B), 0 where raw is 0 (not measured)."""
+    _, a, b = _DEPTH_HEADER.unpack_from(msg.data)
+    if raw.dtype != np.uint16 or not (0 < a < math.inf and -math.inf < b < 1):
+        raise ImageError(f'compressed depth {msg.format!r} holds {raw.dtype} with A = {a:g} and '
+                         f'B = {b:g}, expected uint16, A > 0 and B < 1; is its header whole?')
+    depth = np.zeros(raw.shape, np.float32)
+    return np.divide(np.float32(a), raw - np.float32(b), out=depth, where=raw != 0)
+
+
+def _decoded(msg: CompressedImage, data: bytes, flag: int) -> NDArray[np.generic]:
+    about = f'compressed picture ({msg.format!r}, {len(msg.data)} bytes)'
     try:
-        picture = cv2.imdecode(data, flag) if data.size else None
+        picture = cv2.imdecode(np.frombuffer(data, np.uint8), flag) if len(data) else None
     except cv2.error as error:
-        raise ImageError(f'compressed picture ({msg.format!r}, {len(msg.data)} bytes) does not '
-                         f'decode: {_line(error)}') from error
+        if 'CV_IO_MAX_IMAGE_PIXELS' in str(error):
+            limit = os.environ.get('OPENCV_IO_MAX_IMAGE_PIXELS')
+            raise ImageError(f'{about} is of more than {limit} px (OPENCV_IO_MAX_IMAGE_PIXELS); '
+                             'scale it down before it is published') from error
+        raise ImageError(f'{about} does not decode: {_line(error)}') from error
     if picture is None:
-        raise ImageError(f'compressed picture ({msg.format!r}, {len(msg.data)} bytes) does not '
-                         'decode; is it JPEG or PNG, and whole?')
+        raise ImageError(f'{about} does not decode; is it JPEG or PNG, and whole?')
     return picture
 
 
@@ -162,8 +199,6 @@ def jpeg_from_rgb(rgb: Rgb, quality: int) -> bytes:
         return b''
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     return cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
-
-
 
 
 def image_from_rgb(rgb: Rgb, header: Header) -> Image:

@@ -114,12 +114,22 @@ class MemoryWriterNode(Node):
             unplaced = self._writer.commit()
         except JournalError as error:
             self._health.report('journal', f'{error}; {self._writer.backlog} memories wait', ERROR)
+            if self._journal.is_detached:
+                self._begin_anew()
             return
         if self._writer.stored > before:
             self._commit_ms.add((time.perf_counter() - start) * 1e3)
         for error in unplaced:
             self._unplaced += 1
             self._health.report('no pose', f'a latent is not remembered: {error}')
+
+    def _begin_anew(self) -> None:
+        """The file is gone: go on with the one that is now there, or a new one."""
+        journal = Journal.open_writer(self._journal.path, self._journal.spec)
+        self._journal.close()
+        self._journal = journal
+        self._writer.move_to(journal)
+        self.get_logger().warning(f'going on in {journal.path} ({journal.last_seq} memories)')
 
     def _figures(self) -> dict[str, object]:
         p50, p99 = self._commit_ms.percentiles()
@@ -139,4 +149,4 @@ class MemoryWriterNode(Node):
 def _journal_spec(parameters: NodeParameters) -> JournalSpec:
     return JournalSpec(**{name: parameters[name] for name in (
         'z_dim', 'action_dim', 'h3_resolution', 'datum_latitude_deg', 'datum_longitude_deg',
-        'datum_heading_deg')})
+        'datum_heading_deg', 'map_frame')})

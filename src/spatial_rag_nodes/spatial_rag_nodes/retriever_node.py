@@ -26,6 +26,7 @@ from spatial_rag_nodes.conversions import (
     msg_from_hit,
     msg_from_pose,
     query_from_request,
+    RANK_BY,
     sample_from_msg,
 )
 from spatial_rag_nodes.health import Health
@@ -60,7 +61,8 @@ class RetrieverNode(Node):
         super().__init__('retriever')
         parameters = self._config = NodeParameters(
             self, _parameters(Settings.from_environment()))
-        self._retriever = Retriever(shared_parameters.memory_path(parameters))
+        self._retriever = Retriever(shared_parameters.memory_path(parameters),
+                                    map_frame=parameters['map_frame'])
         self._retriever.refresh()
         self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
         self._search_ms, self._rate = LatencyWindow(), RateWindow()
@@ -93,7 +95,7 @@ class RetrieverNode(Node):
     def _on_latent(self, msg: LatentStamped) -> None:
         answer = RetrievedMemories(header=Header(
             stamp=msg.header.stamp, frame_id=self._config['map_frame']),
-            model_id=msg.model_id)
+            model_id=msg.model_id, rank_by=RANK_BY[self._config['rank_by']])
         try:
             self._look_up(sample_from_msg(msg), answer)
         finally:
@@ -146,7 +148,7 @@ class RetrieverNode(Node):
                      response: MemoryStats.Response) -> MemoryStats.Response:
         try:
             self._retriever.refresh()
-            fill_stats(response, self._retriever, self._retriever.journal_stats())
+            fill_stats(response, self._retriever)
         except JournalError as error:
             response.code, response.message = response.MEMORY_UNAVAILABLE, str(error)
         return response

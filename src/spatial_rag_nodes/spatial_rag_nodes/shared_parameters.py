@@ -48,4 +48,4 @@ def model_path(parameters: NodeParameters) -> str:
         raise BundleError('no model: set model_path or WM_CHECKPOINT_PATH to a bundle; an '
                           'untrained one for trials is made by: '
                           'spatial-rag bundle create-untrained encoder_transition.pt')
-    return str(parameters['model_path'])
+    return str(Path(parameters['model_path']).expanduser())

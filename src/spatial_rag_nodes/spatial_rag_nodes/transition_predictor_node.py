@@ -94,11 +94,13 @@ class TransitionPredictorNode(Node):
         arrived_ns = time.monotonic_ns()
         sample = sample_from_msg(msg)
         self._bundle.require_author(sample.model_id)
+        self._on_deadline()  # the timer may be late
+        was_idle = not len(self._waiting)
         memories = self._waiting.add(sample.stamp_ns, (msg, arrived_ns))
-        if memories is None:
-            self._deadline.reset()
-        else:
+        if memories is not None:
             self._predict(msg, arrived_ns, memories)
+        elif was_idle:
+            self._deadline.reset()
 
     def _on_retrieved(self, msg: RetrievedMemories) -> None:
         recollection = recollection_from_msg(msg, self._config['z_dim'])

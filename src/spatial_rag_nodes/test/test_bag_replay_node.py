@@ -199,6 +199,35 @@ def test_the_clock_runs_through_the_recording_when_asked(
     assert times[-1] <= START_NS + 20 * 50_000_000
 
 
+def test_the_clock_is_published_as_often_as_asked(
+        tmp_path: Path, probe: Any, replay: Callable[..., Any]) -> None:
+    from rosgraph_msgs.msg import Clock
+    bag, ear = write_bag(tmp_path / 'bag', 'mcap', 101, 20_000_000), Ear(probe)  # 2 s at 50 Hz
+    clocks = probe.listen(Clock, '/clock', 1000)
+    node = replay(bag, clock_hz=5.0)
+    ear.wait(101)
+    assert node.wait() == 0
+    assert 3 <= len(clocks) <= 12
+
+
+@pytest.mark.parametrize('own_topics', [False, True])
+def test_what_a_running_stack_publishes_itself_is_left_out_unless_asked_for(
+        tmp_path: Path, probe: Any, replay: Callable[..., Any], own_topics: bool) -> None:
+    bag = tmp_path / 'bag'
+    with Writer(bag, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+        for topic in ('/pose', '/spatial_rag/pose'):
+            connection = writer.add_connection(topic, POSE, typestore=TYPES)
+            writer.write(connection, START_NS, pose_bytes(1, START_NS))
+        for topic in ('/numbers', '/latent', '/latent_next'):
+            connection = writer.add_connection(topic, NUMBERS, typestore=TYPES)
+            writer.write(connection, START_NS, numbers_bytes(1))
+    ear = Ear(probe)
+    node = replay(bag, own_topics=own_topics)
+    ear.wait(2)
+    assert node.wait() == 0
+    assert f'played {5 if own_topics else 2} messages' in node.output
+
+
 def test_there_is_no_clock_unless_asked(tmp_path: Path, probe: Any,
                                         replay: Callable[..., Any]) -> None:
     bag, ear = write_bag(tmp_path / 'bag', 'mcap', 100), Ear(probe)

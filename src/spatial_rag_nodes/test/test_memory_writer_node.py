@@ -231,6 +231,24 @@ def test_what_is_stored_survives_kill_9_and_a_new_writer_goes_on(lab: Any, path:
     assert len({m.id for m in memories}) == len(memories)
 
 
+def test_a_file_that_is_deleted_while_open_is_told_and_a_new_one_begun(
+        lab: Any, path: Path) -> None:
+    rig = Rig(lab, path)
+    rig.send_pose(T0_NS, 0.0)
+    rig.send_latent(T0_NS)
+    rig.memories(1)
+    for part in path.parent.iterdir():
+        part.unlink()
+    for step in range(1, 4):
+        rig.send_pose(T0_NS + step * STEP_NS, float(step))
+        rig.send_latent(T0_NS + step * STEP_NS)
+        rig.probe.spin(0.05)
+    memories = rig.memories(3)
+    assert [m.position.x for m in memories] == [1.0, 2.0, 3.0]
+    rig.diagnostics.wait('memory_writer', lambda status, _: (
+        status.level == b'\x02' and 'was deleted or replaced' in status.message))
+
+
 def test_ctrl_c_stores_what_waits_and_prints_no_traceback(lab: Any, path: Path) -> None:
     rig = Rig(lab, path, pose_wait_sec=10.0)
     rig.send_pose(T0_NS, 0.0)
@@ -254,12 +272,15 @@ def unusable_files(folder: Path) -> dict[str, tuple[Path, str]]:
     connection.close()
     garbage.write_bytes(b'no database at all' * 1000)
     Journal.open_writer(spec, JournalSpec(z_dim=16)).close()
+    frame = folder / 'world.db'
+    Journal.open_writer(frame, JournalSpec(map_frame='world')).close()
     return {'newer': (newer, 'schema version 99'), 'other': (other, 'not a Spatial-RAG memory'),
             'garbage': (garbage, 'restore a copy'), 'z16': (spec, 'z_dim 16'),
+            'frame': (frame, 'map_frame: world'),
             'below a file': (garbage / 'memory.db', 'memory_path')}
 
 
-@pytest.mark.parametrize('case', ['newer', 'other', 'garbage', 'z16', 'below a file'])
+@pytest.mark.parametrize('case', ['newer', 'other', 'garbage', 'z16', 'frame', 'below a file'])
 def test_a_memory_that_cannot_be_used_ends_the_start_with_code_1_and_the_remedy(
         lab: Any, tmp_path: Path, case: str) -> None:
     path, remedy = unusable_files(tmp_path)[case]

@@ -224,6 +224,28 @@ def test_parameters_change_while_it_runs_and_bad_values_are_refused_with_the_ran
     assert len(rig.ask(7001.0, x=50.0, z0=50.0).memories) == 2
 
 
+def test_a_replaced_file_is_read_anew(lab: Any, tmp_path: Path) -> None:
+    path = tmp_path / 'memory.db'
+    make_memory_file(path, 30)
+    lab.start_node('retriever_node', memory_path=path)
+
+    def count() -> int:
+        return lab.probe.call(MemoryStats, '/spatial_rag/memory_stats',
+                              MemoryStats.Request()).journal_count
+    assert count() == 30
+    make_memory_file(tmp_path / 'other.db', 5)
+    (tmp_path / 'other.db').replace(path)
+    assert count() == 5
+
+
+def test_a_memory_of_another_frame_is_refused_at_the_start(lab: Any, tmp_path: Path) -> None:
+    make_memory_file(tmp_path / 'memory.db', 1)
+    process = lab.start_node('retriever_node', memory_path=tmp_path / 'memory.db',
+                             map_frame='world')
+    assert process.wait() == 1
+    assert "holds poses in frame 'map', asked in 'world'" in process.output
+
+
 def test_a_parameter_out_of_range_ends_the_start_with_code_1(lab: Any) -> None:
     process = lab.start_node('retriever_node', radius_m=-1.0)
     assert process.wait() == 1

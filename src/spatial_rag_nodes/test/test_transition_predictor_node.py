@@ -159,3 +159,15 @@ def test_actions_come_from_the_motion_where_asked(lab: Any, bundle_path: Path) -
     other = rig.bundle.predict_next(vector(1), [0.0, 0.0], np.zeros((0, 32), np.float32))
     answer = np.array(rig.answer().z)
     assert np.linalg.norm(answer - expected) < 0.1 * np.linalg.norm(answer - other)
+
+
+def test_without_a_retriever_a_fast_stream_is_still_predicted(lab: Any, bundle_path: Path) -> None:
+    rig = Rig(lab, bundle_path, action_timeout_sec=3600.0)  # memories are awaited for 25 ms
+    rig.act(0.1, 0.1)
+    for _ in range(60):  # a latent each 10 ms
+        rig.send(vector(1), None)
+        rig.probe.spin(0.01)
+    rig.probe.until(lambda: len(rig.stamped) == 60,
+                    message=lambda: f'{len(rig.stamped)} of 60 predicted')
+    rig.diagnostics.wait('transition_predictor',
+                         lambda _, values: values['retrieval_late'] == '60')

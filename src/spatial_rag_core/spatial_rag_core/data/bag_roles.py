@@ -21,6 +21,15 @@ _OTHER_ARRAYS = ('/proprio', '/latent', '/latent_next')
 _TRANSPORTS = ('/compressedDepth', '/compressed')
 
 
+_OWN_TOPICS = ('/latent', '/latent_next', '/diagnostics', '/rosout', '/parameter_events',
+               '/clock')
+
+
+def is_own_topic(name: str) -> bool:
+    """Whether a recorded topic is one that the running stack, or ROS itself, publishes anew."""
+    return name in _OWN_TOPICS or '/spatial_rag/' in name
+
+
 @dataclass(frozen=True)
 class BagRoles:
     """The topics to use, under the names that the recording gives them; None: there is none."""

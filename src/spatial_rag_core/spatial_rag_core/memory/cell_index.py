@@ -69,9 +69,10 @@ class CellIndex:
         table['position'], table['orientation'] = rows.positions, rows.orientations
         table['session'] = [self._sessions.setdefault(name, len(self._sessions))
                             for name in rows.sessions]
-        cells, owner = np.unique(np.asarray(rows.cells), return_inverse=True)
-        for number, cell in enumerate(cells.tolist()):
-            members = np.flatnonzero(owner == number)
+        cells, owner, counts = np.unique(
+            np.asarray(rows.cells), return_inverse=True, return_counts=True)
+        groups = np.split(np.argsort(owner, kind='stable'), np.cumsum(counts)[:-1])
+        for cell, members in zip(cells.tolist(), groups, strict=True):
             block = self._blocks.setdefault(cell, _Block(self._z_dim))
             block.extend(rows.vectors[members], table[members])
         self.count += len(table)

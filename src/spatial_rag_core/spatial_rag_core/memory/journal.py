@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 import sqlite3
 
-from spatial_rag_core.errors import JournalError, ModelMismatchError
+from spatial_rag_core.errors import JournalError, JournalUnavailableError, ModelMismatchError
 from spatial_rag_core.memory.index import IndexRows
 from spatial_rag_core.memory.journal_errors import parsed, translated
 from spatial_rag_core.memory.journal_rows import (
@@ -53,6 +53,7 @@ class Journal:
         self.path = path
         self.spec = spec
         self._is_writer = is_writer
+        self._file_identity = _identity(path)
         self._connection = connection
         self._model_id: str | None = None
 
@@ -123,6 +124,11 @@ class Journal:
             self._connection.close()
 
     @property
+    def is_detached(self) -> bool:
+        """Whether the file was deleted or replaced; what is open then has no name any more."""
+        return _identity(self.path) != self._file_identity
+
+    @property
     def model_id(self) -> str | None:
         """The bundle whose latents the file holds; None until the first memory."""
         if self._model_id is None:
@@ -139,6 +145,10 @@ class Journal:
         """
         if not memories:
             return []
+        if self.is_detached:
+            raise JournalUnavailableError(
+                f'memory file {self.path} was deleted or replaced while it was open; what it '
+                'held is in the copy that was made of it, if any')
         author = self.model_id or memories[0].model_id
         for memory in memories:
             as_latent(memory.vector, self.spec.z_dim)
@@ -209,9 +219,14 @@ class Journal:
             count, last_seq, oldest, newest, sessions = self._connection.execute(
                 'SELECT count(*), max(seq), min(timestamp), max(timestamp), '
                 'count(DISTINCT session) FROM memories').fetchone()
-            size = sum(part.stat().st_size for part in (
+        return JournalStats(count, last_seq or 0, sessions, oldest, newest, self.file_size_bytes)
+
+    @property
+    def file_size_bytes(self) -> int:
+        """Size of the file and its write-ahead log."""
+        with translated(self.path):
+            return sum(part.stat().st_size for part in (
                 self.path, Path(f'{self.path}-wal')) if part.exists())
-        return JournalStats(count, last_seq or 0, sessions, oldest, newest, size)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -223,6 +238,14 @@ class Journal:
             if self._connection.in_transaction:
                 self._connection.execute('ROLLBACK')
             raise
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _connect(uri: str) -> sqlite3.Connection:

@@ -39,7 +39,11 @@ CREATE TABLE thumbnails (                   -- apart, so that scans of memories 
 
 @dataclass(frozen=True)
 class JournalSpec:
-    """What all memories of one file share; fixed when the file is made."""
+    """
+    What all memories of one file share; fixed when the file is made.
+
+    map_frame: the frame of all positions.  datum: where its origin lies on the globe [deg].
+    """
 
     z_dim: int = 32
     action_dim: int = 2
@@ -47,6 +51,7 @@ class JournalSpec:
     datum_latitude_deg: float = 0.0
     datum_longitude_deg: float = 0.0
     datum_heading_deg: float = 0.0
+    map_frame: str = 'map'
 
     def __post_init__(self) -> None:
         for name, value, low, high in (('z_dim', self.z_dim, 1, 4096),
@@ -73,11 +78,15 @@ class JournalSpec:
 
 def create_tables(connection: sqlite3.Connection, spec: JournalSpec) -> None:
     """Make an empty memory file, all or nothing."""
-    rows = ''.join(f"INSERT INTO meta VALUES ('{key}', {value!r});"
-                   for key, value in asdict(spec).items())
-    connection.executescript(
-        f'BEGIN IMMEDIATE; {_TABLES} {rows} PRAGMA application_id = {APPLICATION_ID}; '
-        f'PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;')
+    connection.executescript(f'BEGIN IMMEDIATE; {_TABLES}')
+    try:
+        connection.executemany('INSERT INTO meta VALUES (?, ?)', asdict(spec).items())
+        connection.execute(f'PRAGMA application_id = {APPLICATION_ID}')
+        connection.execute(f'PRAGMA user_version = {SCHEMA_VERSION}')
+        connection.execute('COMMIT')
+    except BaseException:
+        connection.execute('ROLLBACK')
+        raise
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:

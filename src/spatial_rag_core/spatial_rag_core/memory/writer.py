@@ -73,7 +73,7 @@ class MemoryWriter:
         self._author = ''
         self._waiting: deque[tuple[LatentSample, int]] = deque()  # and its arrival [ns]
         self._backlog: deque[Memory] = deque()
-        self._unplaced: list[PoseError] = []
+        self._unplaced: deque[PoseError] = deque(maxlen=1000)
         self.session = config.session or new_session_name()
         self.stored = 0
         self.lost = 0
@@ -82,6 +82,11 @@ class MemoryWriter:
     def backlog(self) -> int:
         """Memories that are made but not committed yet."""
         return len(self._backlog)
+
+    def move_to(self, journal: Journal) -> None:
+        """Go on with another file of the same spec; what waits is stored there."""
+        self._journal = journal
+        self._author = ''
 
     def add_pose(self, stamp_ns: int, pose: Pose) -> Step:
         """Take in a pose."""
@@ -133,7 +138,8 @@ class MemoryWriter:
             self._journal.append(batch)
             self._backlog.clear()
             self.stored += len(batch)
-        unplaced, self._unplaced = self._unplaced, []
+        unplaced = list(self._unplaced)
+        self._unplaced.clear()
         return unplaced
 
     def finish(self) -> list[PoseError]:

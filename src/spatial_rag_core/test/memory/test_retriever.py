@@ -50,7 +50,7 @@ def test_before_there_is_a_file_nothing_is_found_and_then_all_is(
     assert retriever.refresh() == 0
     assert retriever.query(MemoryQuery(vector=ORIGIN, model_id='any')) == []
     assert retriever.spec is retriever.model_id is None
-    assert retriever.journal_stats().count == retriever.index_count == retriever.cell_count == 0
+    assert retriever.stats().count == retriever.index_count == retriever.cell_count == 0
     with Journal.open_writer(path, SPEC) as journal:
         assert retriever.refresh() == 0
         assert retriever.spec == SPEC
@@ -70,7 +70,7 @@ def test_new_rows_are_tailed(journal: Journal, retriever: Retriever) -> None:
         assert retriever.index_last_seq == seq
     [nearest] = retriever.query(MemoryQuery(k=1, vector=as_latent([9, 0, 0])))
     assert nearest.memory.id == 'id-9'
-    assert retriever.journal_stats().count == retriever.index_count == 10
+    assert retriever.stats().count == retriever.index_count == 10
 
 
 def test_a_hit_is_the_whole_memory_with_both_distances(
