@@ -14,7 +14,7 @@ from rcl_interfaces.msg import (
     ParameterDescriptor,
     SetParametersResult,
 )
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RclParameter
 
@@ -52,7 +52,8 @@ class Parameter:
         """What `ros2 param describe` shows."""
         unit = f' [{self.unit}]' if self.unit else ''
         descriptor = ParameterDescriptor(
-            name=self.name, description=f'{self.description}{unit}', read_only=not self.live,
+            name=self.name, type=RclParameter.Type.from_parameter_value(self.default).value,
+            description=f'{self.description}{unit}', read_only=not self.live,
             additional_constraints=' | '.join(self.choices))
         if self.low is not None and self.high is not None:
             if isinstance(self.default, int):
@@ -97,14 +98,15 @@ class NodeParameters:
 
 
 def _declare(node: Node, spec: Parameter) -> Any:
-    override = node._parameter_overrides.get(spec.name)
-    if override is not None and isinstance(override.value, type(spec.default)):
-        spec.check(override.value)
+    """Declared without its range first, so that a bad value is refused in our words."""
     try:
-        return node.declare_parameter(spec.name, spec.default, spec.descriptor()).value
-    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        value = node.declare_parameter(spec.name, spec.default).value
+    except InvalidParameterTypeException as error:
         kind = {float: 'a number with a decimal point'}.get(
             type(spec.default), type(spec.default).__name__)
         raise ConfigurationError(
-            f'parameter {spec.name} must be {kind} (default {spec.default!r}), got '
-            f'{getattr(override, "value", None)!r}; correct it in the parameter file') from error
+            f'parameter {spec.name} must be {kind} (default {spec.default!r}): {error}; correct '
+            'it in the parameter file') from error
+    spec.check(value)
+    node.set_descriptor(spec.name, spec.descriptor())
+    return value

@@ -104,11 +104,17 @@ class Bundle:
         proprio: [proprio_dim].  Raises ImageError, InputError, LatentError for a result that is
         not finite, ConfigurationError for an input that this model does not have.
         """
-        picture = self._tensor(self.resize(rgb)).permute(2, 0, 1).unsqueeze(0)
         with torch.inference_mode():
-            z = self._network.encode(picture.to(torch.float32) / 255.0, self._depth(depth_m),
+            z = self._network.encode(self._picture(rgb), self._depth(depth_m),
                                      self._proprio(proprio))
         return self._result('encoder', z)
+
+    def feature_map(self, rgb: NDArray[Any], depth_m: NDArray[Any] | None = None) -> Vector:
+        """Return the encoder's features, float32 [512, S/32, S/32]; arguments as above."""
+        with torch.inference_mode():
+            features = self._network.features(self._picture(rgb), self._depth(depth_m))
+            found: Vector = features[0].cpu().numpy()
+        return found
 
     def predict_next(self, z: ArrayLike, action: ArrayLike, memories: ArrayLike,
                      memory_pose: ArrayLike | None = None,
@@ -142,6 +148,11 @@ class Bundle:
             rgb = (self._network.decode(latent)[0] * 255.0).round().to(torch.uint8)
             picture: Picture = rgb.permute(1, 2, 0).contiguous().cpu().numpy()
         return picture
+
+    def _picture(self, rgb: NDArray[Any]) -> torch.Tensor:
+        """Float [1, 3, S, S] in 0..1."""
+        picture = self._tensor(self.resize(rgb)).permute(2, 0, 1).unsqueeze(0)
+        return picture.to(torch.float32) / 255.0
 
     def _depth(self, depth_m: NDArray[Any] | None) -> torch.Tensor | None:
         side = self.metadata.image_size

@@ -28,6 +28,13 @@ def test_a_picture_of_any_size_is_encoded(bundle: Bundle, size: tuple[int, int])
     assert np.isfinite(bundle.encode_image(picture(*size))).all()
 
 
+def test_the_feature_map_of_a_picture_is_a_32nd_of_its_size(bundle: Bundle) -> None:
+    features = bundle.feature_map(picture(480, 640))
+    assert features.shape == (512, 2, 2)
+    assert np.isfinite(features).all()
+    assert not np.array_equal(features, bundle.feature_map(picture(480, 640, seed=1)))
+
+
 def test_a_view_into_another_array_is_encoded_like_its_copy_and_stays_as_it_was(
         bundle: Bundle) -> None:
     bgr = picture(80, 120)
