@@ -6,6 +6,7 @@ import time
 from typing import NamedTuple
 
 from spatial_rag_core.models.bundle import Bundle
+from spatial_rag_core.records import Vector
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.frame_pairing import FramePairing
 from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow

@@ -165,7 +165,7 @@ def _decoded_depth(msg: CompressedImage) -> NDArray[np.generic]:
 
 
 def _depth_from_inverse(raw: NDArray[np.generic], msg: CompressedImage) -> NDArray[np.generic]:
-    """depth = A / (raw - B), 0 where raw is 0 (not measured)."""
+    """Depth in metres, A / (raw - B); 0 where raw is 0 (not measured)."""
     _, a, b = _DEPTH_HEADER.unpack_from(msg.data)
     if raw.dtype != np.uint16 or not (0 < a < math.inf and -math.inf < b < 1):
         raise ImageError(f'compressed depth {msg.format!r} holds {raw.dtype} with A = {a:g} and '

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+import struct
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.settings import Settings
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_nodes.conversions import array_from_vector, ns_from_time, time_from_ns
+from spatial_rag_nodes.encoder_node import PROPRIO_TIMEOUT_SEC
 from spatial_rag_nodes.images import image_from_depth
 
 import cv2
@@ -65,6 +67,13 @@ class Rig:
             return bool(self.answers_after(first_ns))
         self.probe.until(publish)
         return self.answers_after(first_ns)[0]
+
+    def counts_after(self, answer: LatentStamped) -> dict[str, str]:
+        """What the encoder says of itself once this latent, its newest, is in it."""
+        assert answer is self.stamped[-1]
+        since = len(self.diagnostics.statuses('encoder'))
+        self.probe.until(lambda: len(self.diagnostics.statuses('encoder')) > since)
+        return {item.key: item.value for item in self.diagnostics.statuses('encoder')[-1].values}
 
     def answers_after(self, stamp_ns: int) -> list[LatentStamped]:
         return [msg for msg in self.stamped if ns_from_time(msg.header.stamp) > stamp_ns]
@@ -120,7 +129,8 @@ def test_repeated_and_late_frames_are_not_encoded_and_a_loop_goes_on(rig: Rig) -
     rig.diagnostics.wait('encoder', lambda _, values: int(values['frames_stale']) >= 2)
     assert len(rig.stamped) == count
     rig.stamp_ns -= 100 * STEP_NS  # a looped bag
-    rig.send_until_answered(image(picture(), 0))
+    rig.camera.publish(image(picture(), rig.stamp_ns))
+    rig.probe.until(lambda: ns_from_time(rig.stamped[-1].header.stamp) == rig.stamp_ns)
     rig.diagnostics.wait('encoder', lambda status, _: 'ran backwards' in status.message)
 
 
@@ -133,17 +143,31 @@ def test_pictures_without_a_stamp_get_the_time_of_arrival(rig: Rig) -> None:
     rig.diagnostics.wait('encoder', lambda status, _: 'no stamp' in status.message)
 
 
-def test_a_fast_camera_is_cut_to_the_publish_rate_and_counted(rig: Rig) -> None:
-    before = len(rig.stamped)
-    sent = 60
-    for number in range(sent):
+@pytest.mark.parametrize('pause_sec', [0.002, 0.03], ids=['fast replay', 'slow replay'])
+def test_a_fast_camera_is_cut_to_the_publish_rate_of_its_own_time_at_any_speed_of_replay(
+        rig: Rig, pause_sec: float) -> None:
+    before = rig.counts_after(rig.send_until_answered(image(picture(), 0)))
+    for number in range(60):
         rig.stamp_ns += 10_000_000
         rig.camera.publish(image(picture(number), rig.stamp_ns))
-        rig.probe.spin(0.01)
-    values = rig.diagnostics.wait(
-        'encoder', lambda _, values: int(values['frames_over_rate']) > sent // 4)
-    assert len(rig.stamped) - before < sent * 0.75
-    assert int(values['frames_in']) >= int(values['latents']) + int(values['frames_over_rate'])
+        rig.probe.spin(pause_sec)
+    after = rig.diagnostics.wait('encoder', lambda _, values: int(values['frames_in']) >= int(
+        before['frames_in']) + 60)
+    over = int(after['frames_over_rate']) - int(before['frames_over_rate'])
+    assert over == pytest.approx(48, abs=2)  # 12 of 60 in 0.6 s of their own time
+
+
+def test_of_the_frames_that_queued_up_in_a_stall_the_newest_is_encoded(rig: Rig) -> None:
+    before = rig.counts_after(rig.send_until_answered(image(picture(), 0)))
+    for number in range(8):
+        rig.stamp_ns += STEP_NS
+        rig.camera.publish(image(picture(number), rig.stamp_ns))
+    rig.probe.until(lambda: ns_from_time(rig.stamped[-1].header.stamp) == rig.stamp_ns)
+    after = rig.diagnostics.wait('encoder', lambda _, values: int(values['frames_in']) == int(
+        before['frames_in']) + 8)
+    assert after['frames_over_rate'] == before['frames_over_rate']
+    assert sum(int(after[name]) - int(before[name])
+               for name in ('latents', 'frames_dropped')) == 8
 
 
 def test_jpeg_pictures_give_the_latents_of_their_pixels(
@@ -204,14 +228,29 @@ def sensing_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+RAW_DEPTH = np.linspace(2000, 30_000, 64 * 64).astype(np.uint16).reshape(64, 64)
+DEPTH = (10100 / (RAW_DEPTH + 1009)).astype(np.float32)
+
+
+def _depth_picture(transport: str) -> tuple[str, Image | CompressedImage]:
+    """DEPTH and its topic."""
+    if transport == 'raw':
+        return '/camera/depth/image_raw', image_from_depth(DEPTH, Header())
+    data = struct.pack('<iff', 0, 10100, -1009) + cv2.imencode('.png', RAW_DEPTH)[1].tobytes()
+    return '/camera/depth/image_raw/compressedDepth', CompressedImage(
+        format='32FC1; compressedDepth png', data=data)
+
+
+@pytest.mark.parametrize('transport', ['raw', 'compressedDepth'])
 def test_depth_of_the_same_moment_and_proprioception_go_into_the_latent(
-        lab: Any, sensing_bundle: Path) -> None:
-    lab.start_node('encoder_node', model_path=sensing_bundle, depth_wait_sec=1.0)
+        lab: Any, sensing_bundle: Path, transport: str) -> None:
+    topic, depth_msg = _depth_picture(transport)
+    lab.start_node('encoder_node', model_path=sensing_bundle, depth_wait_sec=1.0,
+                   depth_transport=transport)
     stamped = lab.probe.listen(LatentStamped, '/spatial_rag/latent')
     camera = lab.probe.publisher(Image, '/camera/image_raw')
-    depth_camera = lab.probe.publisher(Image, '/camera/depth/image_raw')
+    depth_camera = lab.probe.publisher(type(depth_msg), topic)
     proprio = lab.probe.publisher(Float32MultiArray, '/proprio')
-    depth = np.linspace(0.5, 5.0, 64 * 64, dtype=np.float32).reshape(64, 64)
     stamp_ns = T0_NS
 
     def send() -> bool:
@@ -221,17 +260,43 @@ def test_depth_of_the_same_moment_and_proprioception_go_into_the_latent(
         lab.probe.spin(0.1)
         camera.publish(image(picture(1), stamp_ns))
         lab.probe.spin(0.05)
-        header = Header(stamp=time_from_ns(stamp_ns + 1_000_000))
-        depth_camera.publish(image_from_depth(depth, header))
+        depth_msg.header.stamp = time_from_ns(stamp_ns + 1_000_000)
+        depth_camera.publish(depth_msg)
         lab.probe.spin(0.1)
         values = [item.value for status in lab.diagnostics.statuses('encoder')[-1:]
                   for item in status.values if item.key == 'frames_without_depth']
         return len(stamped) >= 3 and bool(values)
     lab.probe.until(send)
     bundle = Bundle.load(sensing_bundle)
-    expected = bundle.encode_image(picture(1), depth, [0.4, -0.1])
-    assert np.linalg.norm(expected - bundle.encode_image(picture(1))) > 1e-3
+    expected = bundle.encode_image(picture(1), DEPTH, [0.4, -0.1])
+    assert np.linalg.norm(expected - bundle.encode_image(picture(1), None, [0.4, -0.1])) > 1e-3
+    assert np.linalg.norm(expected - bundle.encode_image(picture(1), DEPTH)) > 1e-3
     np.testing.assert_allclose(stamped[-1].z, expected, atol=1e-5)
+
+
+def test_proprioception_is_used_for_a_second_and_then_no_more(
+        lab: Any, sensing_bundle: Path) -> None:
+    rig = Rig(lab, Image, '/camera/image_raw', model_path=sensing_bundle)
+    bundle = Bundle.load(sensing_bundle)
+    fresh = bundle.encode_image(picture(1), None, [0.4, -0.1])
+    without = bundle.encode_image(picture(1))
+    assert np.linalg.norm(fresh - without) > 1e-3
+    proprio = lab.probe.publisher(Float32MultiArray, '/proprio')
+    sent_sec = 0.0
+
+    def is_fresh() -> bool:
+        nonlocal sent_sec
+        sent_sec = time.monotonic()
+        proprio.publish(array_from_vector(np.float32([0.4, -0.1]), 'proprio'))
+        return is_answered_with(fresh)
+
+    def is_answered_with(expected: np.ndarray) -> bool:
+        answer = rig.send_until_answered(image(picture(1), 0))
+        return np.allclose(answer.z, expected, atol=1e-5)
+    lab.probe.until(is_fresh)
+    lab.probe.until(lambda: is_answered_with(without))
+    assert time.monotonic() - sent_sec > PROPRIO_TIMEOUT_SEC
+    rig.diagnostics.wait('encoder', lambda status, _: 'proprio is more than 1 s' in status.message)
 
 
 def test_without_depth_a_picture_is_encoded_alone_after_its_wait_and_counted(

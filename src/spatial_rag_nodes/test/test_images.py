@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import struct
+import subprocess
 import sys
+import zlib
 
 from spatial_rag_core.errors import ImageError
-from spatial_rag_nodes import images
+from spatial_rag_nodes import images, MAX_PIXELS
 
 import cv2
 import numpy as np
@@ -98,6 +102,56 @@ def test_rows_that_need_more_than_the_step_are_refused() -> None:
         images.rgb_from_msg(msg)
 
 
+def _blank_png(width: int, height: int) -> bytes:
+    """One bit a pixel: a picture of any size in a few bytes."""
+    rows = zlib.compress(bytes((1 + -(-width // 8)) * height))
+    chunks = ((b'IHDR', struct.pack('>IIBBBBB', width, height, 1, 0, 0, 0, 0)), (b'IDAT', rows),
+              (b'IEND', b''))
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        for kind, data in chunks)
+
+
+READ_FROM_STDIN = """
+import resource, sys
+from spatial_rag_core.errors import ImageError
+from spatial_rag_nodes import images
+from sensor_msgs.msg import CompressedImage
+msg = CompressedImage(format='png', data=sys.stdin.buffer.read())
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for read in images.rgb_from_msg, images.depth_from_msg:
+    try:
+        print(read(msg).shape)
+    except ImageError as error:
+        print('ImageError', error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, 'MiB')
+"""
+
+
+def _read_in_a_process_of_its_own(data: bytes) -> list[str]:
+    """The limit is read when OpenCV loads, and here another test may have loaded it."""
+    environment = {name: value for name, value in os.environ.items()
+                   if name != 'OPENCV_IO_MAX_IMAGE_PIXELS'}
+    result = subprocess.run([sys.executable, '-c', READ_FROM_STDIN], input=data, check=True,
+                            capture_output=True, env=environment, timeout=60)
+    return result.stdout.decode().splitlines()
+
+
+def test_a_small_message_with_an_enormous_picture_is_refused_before_it_takes_memory() -> None:
+    data = _blank_png(16_000, 16_000)
+    assert len(data) < 100_000
+    *refusals, growth = _read_in_a_process_of_its_own(data)
+    for refusal in refusals:
+        assert refusal.startswith('ImageError')
+        assert f'more than {MAX_PIXELS} px' in refusal
+    assert int(growth.split()[0]) < 50
+
+
+def test_a_large_picture_within_the_limit_is_read() -> None:
+    rgb, _, _ = _read_in_a_process_of_its_own(_blank_png(4000, 3000))
+    assert rgb == '(3000, 4000, 3)'
+
+
 def test_a_compressed_grey_picture_becomes_rgb() -> None:
     data = cv2.imencode('.png', GRAY)[1].tobytes()
     rgb = images.rgb_from_msg(CompressedImage(format='png', data=data))
@@ -120,6 +174,55 @@ def test_depth_is_in_metres(msg: Image | CompressedImage) -> None:
     depth = images.depth_from_msg(msg)
     assert depth.dtype == np.float32
     np.testing.assert_allclose(depth, DEPTH_MM / 1000, atol=1e-6)
+
+
+def _inverse_depth(depth_m: np.ndarray, depth_max: float = 10.0, quantization: float = 100.0,
+                   suffix: str = ' png') -> CompressedImage:
+    """As compressed_depth_image_transport publishes 32FC1, with its default parameters."""
+    a = quantization * (quantization + 1)
+    b = 1 - a / depth_max
+    known = depth_m < depth_max  # false for NaN
+    raw = np.where(known, a / np.where(known, depth_m, 1) + b, 0).astype(np.uint16)
+    return CompressedImage(format=f'32FC1; compressedDepth{suffix}', data=struct.pack(
+        '<iff', 0, a, b) + cv2.imencode('.png', raw)[1].tobytes())
+
+
+@pytest.mark.parametrize('suffix', ['', ' png'])
+def test_compressed_float_depth_is_inverse_depth_in_steps(suffix: str) -> None:
+    depth = np.linspace(0.3, 9.9, H * W, dtype=np.float32).reshape(H, W)
+    read = images.depth_from_msg(_inverse_depth(depth, suffix=suffix))
+    assert read.dtype == np.float32
+    step_m = depth ** 2 / (100 * 101)  # what one step of the raw value is at this depth
+    assert (np.abs(read - depth) <= 1.01 * step_m).all()
+
+
+def test_compressed_float_depth_that_is_unknown_or_too_far_is_zero() -> None:
+    read = images.depth_from_msg(_inverse_depth(np.float32([[1.0, np.nan, np.inf, 10.0, 4.0]])))
+    np.testing.assert_allclose(read, [[1, 0, 0, 0, 4]], atol=2e-3)
+
+
+def _compressed(format_name: str, array: np.ndarray, header: bytes = b'') -> CompressedImage:
+    return CompressedImage(format=format_name,
+                           data=header + cv2.imencode('.png', array)[1].tobytes())
+
+
+@pytest.mark.parametrize(('msg', 'reason'), [
+    (_compressed('png', GRAY), 'holds uint8'),
+    (_compressed('16UC1; compressedDepth png', GRAY, bytes(12)), 'holds uint8'),
+    (_compressed('32FC1; compressedDepth png', GRAY, struct.pack('<iff', 0, 10100, -1009)),
+     'holds uint8'),
+    (_compressed('32FC1; compressedDepth png', DEPTH_MM, bytes(12)), 'A = 0 and B = 0'),
+    (_compressed('32FC1; compressedDepth png', DEPTH_MM, struct.pack('<iff', 0, 10100, np.nan)),
+     'B = nan'),
+    (_compressed('rgb8; compressedDepth png', DEPTH_MM, bytes(12)), "'rgb8; compressedDepth"),
+    (CompressedImage(format='32FC1; compressedDepth rvl', data=bytes(100)), 'RVL'),
+    (CompressedImage(format='16UC1; compressedDepth rvl', data=bytes(100)), 'RVL'),
+    (CompressedImage(format='32FC1; compressedDepth', data=bytes(11)), '11 bytes'),
+])
+def test_compressed_pictures_that_are_no_depth_are_refused(
+        msg: CompressedImage, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason):
+        images.depth_from_msg(msg)
 
 
 def test_unknown_depth_is_zero() -> None:

@@ -14,7 +14,8 @@ class FramePairing(Generic[Color, Depth]):
     """
     A colour frame waits at most wait_sec for a depth frame whose stamp lies within tolerance_sec.
 
-    Only the newest colour frame waits: a newer one takes its place.
+    Only the newest colour frame waits: a newer one takes its place and waits for what is left
+    of its time, or frames that come faster than wait_sec would wait for ever.
     """
 
     def __init__(self, tolerance_sec: float, wait_sec: float) -> None:
@@ -29,9 +30,10 @@ class FramePairing(Generic[Color, Depth]):
 
     def add_color(self, stamp_ns: int, color: Color) -> bool:
         """Take in a colour frame; returns False where one that still waited was dropped."""
-        dropped = self._waiting is not None
-        self._waiting = (stamp_ns, color, time.monotonic_ns() + self._wait_ns)
-        return not dropped
+        before = self._waiting
+        deadline_ns = before[2] if before else time.monotonic_ns() + self._wait_ns
+        self._waiting = (stamp_ns, color, deadline_ns)
+        return before is None
 
     def take(self) -> tuple[Color, Depth | None] | None:
         """The waiting frame with its depth, alone once it has waited long enough, or None."""

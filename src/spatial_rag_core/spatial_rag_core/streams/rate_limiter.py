@@ -11,14 +11,13 @@ class RateLimiter:
     """
     Admit at most rate_hz events a second on average, by their own times.
 
-    Time is cut into periods from the first event on. Each lets one event through, which may
-    come half a period early or, where none else took its place, less than a period late; a
-    later one begins its own. So a 30 Hz camera at 20 Hz gives 20 of its 30 frames (two of
-    three), where a plain minimum gap would give 15. A 20 Hz camera loses no frame, with gaps or
-    without, while its jitter spans at most half a period (25 ms from the earliest frame to the
-    latest, seen from a steady grid). T seconds never hold more than rate_hz * T + 2.5 events.
+    Time is cut into periods, each lets one event through, which may come half a period early.
+    At 20 Hz, a 30 Hz camera gives exactly 20 admitted frames a second (two of three), where a
+    plain minimum gap would give 15; a 20 Hz camera loses none while its frames lie on a steady
+    grid, gaps allowed, with a jitter that spans at most half a period (25 ms from the earliest
+    to the latest). Any T seconds hold at most rate_hz * T + 2.5 admitted events.
 
-    Times may be of any clock, and must not fall: where time jumps back, take a new limiter.
+    The times may be of any clock, but must not fall: where time jumps back, take a new limiter.
     """
 
     def __init__(self, rate_hz: float) -> None:

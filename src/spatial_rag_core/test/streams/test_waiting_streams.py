@@ -168,6 +168,16 @@ def test_a_newer_color_frame_takes_the_place_of_one_that_waits(clock: Clock) -> 
     assert pairing.add_color(200 * MS, 'newer')
 
 
+def test_frames_that_come_faster_than_the_wait_go_on_without_a_depth_camera(clock: Clock) -> None:
+    pairing: FramePairing[int, str] = FramePairing(tolerance_sec=0.02, wait_sec=0.03)
+    taken = []
+    for number in range(60):
+        pairing.add_color(number * 16 * MS, number)
+        clock.pass_ms(16)
+        taken.append(pairing.take())
+    assert taken == [None if number % 2 == 0 else (number, None) for number in range(60)]
+
+
 @pytest.mark.parametrize('timeout_sec', [0.0, -1.0])
 def test_a_timeout_must_be_positive(timeout_sec: float) -> None:
     with pytest.raises(ConfigurationError, match=f'action_timeout_sec .*> 0 s, got {timeout_sec}'):
