@@ -16,6 +16,7 @@ BUILD_STAMP=$ROOT/install/.built
 WHEEL_DISTROS='jazzy kilted'
 APT_PACKAGES='cmake g++ make python3-dev python3-venv'
 NEEDED_MB=3000
+NEEDED_WITH_CUDA_MB=10000  # PyTorch's default wheel brings CUDA
 
 force_build=false quiet=false
 for argument in "$@"; do
@@ -147,9 +148,19 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
       "install ROS 2 $distro itself, then run this again"
   fi
   free_mb=$(df -Pm "$ROOT" | awk 'NR == 2 {print $4}')
-  $same_venv || [ "$free_mb" -ge $NEEDED_MB ] \
-    || fail "$free_mb MB are free in $ROOT, and $NEEDED_MB are needed" \
-      'free some space, or clone onto another disk'
+  $same_venv || [ "$free_mb" -ge $needed_mb ] \
+    || fail "$free_mb MB are free in $ROOT, and $needed_mb are needed" "$(more_room)"
+}
+
+# Another index than the default one is taken to serve PyTorch without CUDA.
+has_own_index() {
+  "$python" -m pip config list 2>/dev/null | grep -E 'index-url|find-links' >/dev/null
+}
+
+more_room() {
+  echo 'free some space, or clone onto another disk'
+  [ $needed_mb = $NEEDED_MB ] \
+    || echo "  or:     PIP_EXTRA_INDEX_URL=<PyTorch's index of CPU wheels>: $NEEDED_MB MB will do"
 }
 
 # Runs a step with its output in the log; says how long it took, or why it failed.
@@ -172,7 +183,7 @@ remedy() {
   local last
   last=$(tac "$LOG" | sed '/^== /q')
   case $last in
-    *'No space left on device'*) echo "free some disk space ($NEEDED_MB MB are needed)" ;;
+    *'No space left on device'*) echo "$needed_mb MB are needed; $(more_room)" ;;
     *'name resolution'* | *'Name or service'* | *NewConnectionError* | *ConnectTimeout* \
       | *'Read timed out'* | *'Network is unreachable'* | *ProxyError* | *'Max retries'*)
       echo 'the package index could not be reached; check network and proxy, then run it again' ;;
@@ -243,11 +254,8 @@ say_what_rosdep_has() {
     || echo '  Some ROS packages are missing: rosdep install --from-paths src --ignore-src -y'
 }
 
-# PyTorch's default wheel brings gigabytes of CUDA.
 hint_at_cpu_torch() {
-  if ! command -v nvidia-smi >/dev/null \
-    && ! "$python" -m pip config list 2>/dev/null | grep -E 'extra-index|find-links' >/dev/null
-  then
+  if [ $needed_mb = $NEEDED_WITH_CUDA_MB ] && ! command -v nvidia-smi >/dev/null; then
     echo "  No GPU here: PIP_EXTRA_INDEX_URL=<PyTorch's index of CPU wheels> saves gigabytes."
   fi
 }
@@ -282,6 +290,8 @@ fi
 : >"$LOG"
 exec 3>&1
 trap 'printf "\nSet-up interrupted; run it again, it goes on from here.\n" >&3; exit 130' INT
+needed_mb=$NEEDED_WITH_CUDA_MB
+if has_own_index; then needed_mb=$NEEDED_MB; fi
 if ! $same_packages; then
   check_machine
   echo "Setting up with $what; details: $LOG"

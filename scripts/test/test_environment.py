@@ -124,6 +124,22 @@ def test_set_up_that_cannot_work_says_so_at_once(
     assert not (bare_clone / '.venv').exists()
 
 
+@pytest.mark.parametrize(('variables', 'free_mb', 'needed_mb'), [
+    ({}, 9_999, 10_000), ({'PIP_EXTRA_INDEX_URL': 'file:///cpu'}, 2_999, 3_000)])
+def test_set_up_asks_for_the_room_that_pytorch_takes(
+        bare_clone: Path, variables: dict[str, str], free_mb: int, needed_mb: int) -> None:
+    disk = bare_clone / 'fakes/df'
+    disk.parent.mkdir()
+    disk.write_text(f'#!/bin/sh\necho head; echo disk 1 1 {free_mb}\n')
+    disk.chmod(0o755)
+    result = run('scripts/setup.sh', cwd=bare_clone, env={
+        **BARE_ENVIRONMENT, 'PATH': f'{disk.parent}:{os.environ["PATH"]}',
+        'PIP_CONFIG_FILE': os.devnull, **variables})
+    assert result.returncode == 1
+    assert f'{free_mb} MB are free in {bare_clone}, and {needed_mb} are needed' in result.stderr
+    assert ('PIP_EXTRA_INDEX_URL' in result.stderr) == (not variables)
+
+
 def run_command(*arguments: str, cwd: Path = ROOT) -> str:
     """Return what `make run` would start."""
     result = run('make', '--no-print-directory', '-n', 'run', *arguments, cwd=cwd)

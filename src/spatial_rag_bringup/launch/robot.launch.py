@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from spatial_rag_bringup.defaults import describe_model, model_file, parameter_file, state_folder
+from spatial_rag_bringup.defaults import model_file, name_model, parameter_file
+from spatial_rag_bringup.parameter_values import choose, ParameterFile
+from spatial_rag_core.errors import SpatialRagError
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import DeclareLaunchArgument, LogInfo, OpaqueFunction
@@ -24,26 +26,35 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument('params_file', default_value=str(parameter_file()),
                               description='Parameters of the nodes (YAML)'),
         DeclareLaunchArgument('model_path', default_value='',
-                              description='Model bundle; empty: WM_CHECKPOINT_PATH, else an '
-                                          'untrained one is made'),
-        DeclareLaunchArgument('memory_path', default_value=str(state_folder() / 'memory.db'),
-                              description='Memory file, made where it is missing'),
+                              description='Model bundle; empty: that of params_file, else '
+                                          'WM_CHECKPOINT_PATH, else an untrained one is made'),
+        DeclareLaunchArgument('memory_path', default_value='',
+                              description='Memory file, made where it is missing; empty: that of '
+                                          'params_file, else spatial_rag/memory.db in ROS_HOME'),
         DeclareLaunchArgument('composition', default_value='false', choices=['true', 'false'],
                               description='Run the four nodes in one process'),
         DeclareLaunchArgument('log_level', default_value='info',
                               choices=['debug', 'info', 'warn', 'error', 'fatal'],
                               description='Log level of all nodes'),
-        DeclareLaunchArgument('respawn', default_value='true', choices=['true', 'false'],
-                              description='Start a node again that has died'),
+        DeclareLaunchArgument('respawn', default_value='false', choices=['true', 'false'],
+                              description='Start a node again that has died; also one that '
+                                          'refused to start, which launch cannot tell apart'),
         OpaqueFunction(function=_nodes),
     ])
 
 
 def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    model_path = _value(context, 'model_path') or str(model_file())
+    file = ParameterFile(Path(_value(context, 'params_file')), _value(context, 'namespace'))
+    model = choose(_value(context, 'model_path'), file, ('encoder', 'transition_predictor'),
+                   'model_path', _default_model)
+    memory = choose(_value(context, 'memory_path'), file, ('memory_writer', 'retriever'),
+                    'memory_path', str)
+    paths = {name: choice.value for name, choice in
+             (('model_path', model), ('memory_path', memory))
+             if choice.value and choice.must_be_passed}
     parameters = [LaunchConfiguration('params_file'), {
         'use_sim_time': ParameterValue(LaunchConfiguration('use_sim_time'), value_type=bool),
-        'model_path': model_path, 'memory_path': _value(context, 'memory_path')}]
+        **{name: ParameterValue(path, value_type=str) for name, path in paths.items()}}]
     composed = _value(context, 'composition') == 'true'
     executables = {None: 'composed'} if composed else NODES
     nodes = [Node(package='spatial_rag_nodes', executable=executable, name=name,
@@ -52,7 +63,16 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                   respawn_delay=1.0,
                   arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])
              for name, executable in executables.items()]
-    return [LogInfo(msg=describe_model(Path(model_path))), *nodes]
+    remark = name_model(Path(model.value).expanduser()) if model.value else 'no model'
+    return [LogInfo(msg=remark), *nodes]
+
+
+def _default_model() -> str:
+    """Empty where none can be made: the nodes refuse, and say why."""
+    try:
+        return str(model_file())
+    except SpatialRagError:
+        return ''
 
 
 def _value(context: LaunchContext, name: str) -> str:

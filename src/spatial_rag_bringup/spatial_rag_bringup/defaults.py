@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import subprocess
 
+from spatial_rag_core.errors import BundleError, SpatialRagError
 from spatial_rag_core.models.bundle_metadata import read_metadata
 from spatial_rag_core.settings import Settings
 
-from ament_index_python.packages import get_package_share_directory
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 
 def state_folder() -> Path:
@@ -25,7 +27,7 @@ def model_file() -> Path:
     """
     The model bundle: WM_CHECKPOINT_PATH, or an untrained one that is made on first use.
 
-    No trained one ships with this version.
+    No trained one ships with this version. Raises BundleError where none can be made.
     """
     settings = Settings.from_environment()
     if settings.checkpoint_path:
@@ -34,10 +36,24 @@ def model_file() -> Path:
     path = state_folder() / (f'untrained-{size}-z{settings.z_dim}-a{settings.action_dim}'
                              f'-i{settings.image_size}-k{settings.topk}.pt')
     if not path.exists():
-        from spatial_rag_core.models.untrained import create_untrained_bundle  # torch: seconds
-        path.parent.mkdir(parents=True, exist_ok=True)
-        create_untrained_bundle(path, settings)
+        _make_untrained(path)
     return path
+
+
+def _make_untrained(path: Path) -> None:
+    """In a process of its own: `ros2 launch` runs under ROS's Python, which may have no torch."""
+    program = Path(get_package_prefix('spatial_rag_core'), 'lib', 'spatial_rag_core',
+                   'spatial-rag')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result = subprocess.run([str(program), 'bundle', 'create-untrained', str(path)],
+                                capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BundleError(f'no untrained model can be made in {path.parent}: {error}; '
+                          'name one with MODEL, model_path or WM_CHECKPOINT_PATH') from error
+    if result.returncode:
+        lines = result.stderr.splitlines() or [f'exit code {result.returncode}']
+        raise BundleError(f'{path}: no untrained model could be made: {lines[-1]}')
 
 
 def describe_model(path: Path) -> str:
@@ -47,3 +63,11 @@ def describe_model(path: Path) -> str:
         return f'model {path} ({metadata.architecture}, {metadata.model_id})'
     return (f'model {path} is UNTRAINED: good for trying the stack, its predictions mean '
             'nothing; name a trained one with MODEL, model_path or WM_CHECKPOINT_PATH')
+
+
+def name_model(path: Path) -> str:
+    """As describe_model, but only the name where the bundle cannot be read."""
+    try:
+        return describe_model(path)
+    except SpatialRagError:
+        return f'model {path}'

@@ -85,7 +85,8 @@ def parse(argv: Sequence[str] | None = None) -> RunOptions:
     parser.add_argument('--remap', type=_remap, default={}, metavar='"FROM:=TO …"',
                         help="rename the recording's topics")
     parser.add_argument('--respawn', type=_boolean, default=False, metavar='true|false',
-                        help='start a node again that has died')
+                        help='start a node again that a signal or a crash ended; not one that '
+                        'refused to start (exit code 1)')
     parser.add_argument('--params', type=Path, default=None, help='parameters of the nodes (YAML)')
     parser.add_argument('--axes', choices=['body', 'optical'], default=None, help='axes of the '
                         'pose, where actions are derived from motion: body (x forward), or '

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from spatial_rag_bringup.defaults import model_file, state_folder
+from spatial_rag_bringup.parameter_values import choose, ParameterFile
 from spatial_rag_bringup.run_options import RunOptions
-from spatial_rag_core.data.bag_roles import BagRoles, find_roles
+from spatial_rag_core.data.bag_roles import BagRoles, find_roles, is_own_topic
 from spatial_rag_core.data.bag_source import BagSource
 from spatial_rag_core.errors import BagError
 
@@ -21,6 +22,12 @@ EXECUTABLES = {'encoder': 'encoder_node', 'memory_writer': 'memory_writer_node',
 _SIMULATED_TOPICS = ['camera/image_raw', 'camera/depth/image_raw', 'pose', 'actions', 'proprio']
 PLAYED_TO_THE_END_SEC = 1.0
 """A recording that would be cut by less than this is played to its end."""
+MODEL_NODES = ('encoder', 'transition_predictor')
+MEMORY_NODES = ('memory_writer', 'retriever')
+_WAITS = (('memory_writer', 'pose_wait_sec', 0.2, 10.0),
+          ('memory_writer', 'action_timeout_sec', 1.0, 3600.0),
+          ('transition_predictor', 'action_timeout_sec', 1.0, 3600.0))
+"""Waits in real time for what comes RATE times as fast: node, parameter, default, limit [s]."""
 
 
 @dataclass(frozen=True)
@@ -45,33 +52,39 @@ class RunPlan:
 def make_plan(options: RunOptions, folder: Path) -> RunPlan:
     """Write the parameters into `folder`; raises BagError, BundleError for what is missing."""
     parameters: dict[str, dict[str, Any]] = {name: {} for name in EXECUTABLES}
-    model = options.model or model_file()
-    remarks = []
-    memory = options.memory or state_folder() / f'memory-{_place(options)}.db'
-    remarks.append(f'memory {memory}')
-    for name in ('encoder', 'transition_predictor'):
-        parameters[name]['model_path'] = str(model)
-    for name in ('memory_writer', 'retriever'):
-        parameters[name]['memory_path'] = str(memory)
+    file = ParameterFile(options.params_file, options.namespace)
+    model = choose(str(options.model or ''), file, MODEL_NODES, 'model_path',
+                   lambda: str(model_file()))
+    memory = choose(str(options.memory or ''), file, MEMORY_NODES, 'memory_path',
+                    lambda: str(state_folder() / f'memory-{_place(options)}.db'))
+    remarks = [f'memory {memory.value}']
+    for choice, names, key in ((model, MODEL_NODES, 'model_path'),
+                               (memory, MEMORY_NODES, 'memory_path')):
+        if choice.must_be_passed:
+            for name in names:
+                parameters[name][key] = choice.value
     source, topics, compressed = ['simulated_robot_node'], _SIMULATED_TOPICS, False
     if options.bag is not None:
         with BagSource(options.bag) as bag:
             roles = find_roles(bag.topics, options.remap)
             renaming = _renaming(options, roles)
             source = _bag_plan(options, bag, roles, renaming, parameters, remarks)
-            topics = [renaming.get(topic.name, topic.name).lstrip('/') for topic in bag.topics]
+            topics = [renaming.get(topic.name, topic.name).lstrip('/') for topic in bag.topics
+                      if not is_own_topic(topic.name)]
         compressed = roles.compressed
+        _stretch_waits(options.rate, file, parameters)
     parameters['encoder'].update(_reliable_camera(options, compressed))
     overrides = folder / 'overrides.yaml'
     overrides.write_text(yaml.safe_dump(
-        {f'/**/{name}': {'ros__parameters': values} for name, values in parameters.items()}))
+        {file.section_that_wins(name): {'ros__parameters': values}
+         for name, values in parameters.items()}))
     common = ['--ros-args', '--log-level', options.log_level]
     if options.namespace:
         common += ['-r', f'__ns:=/{options.namespace.strip("/")}']
     files = ['--params-file', str(options.params_file), '--params-file', str(overrides)]
     executables = {'composed': 'composed'} if options.composition else EXECUTABLES
     return RunPlan(
-        model=model,
+        model=Path(model.value).expanduser(),
         nodes={name: [_executable(executable), *common, *files]
                for name, executable in executables.items()},
         source=('bag_replay' if options.bag else 'simulated_robot',
@@ -81,7 +94,23 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
 
 
 def _place(options: RunOptions) -> str:
-    return 'sim' if options.bag is None else options.bag.resolve().stem
+    """Name of the memory file's place: a folder's whole name, a file's without its ending."""
+    if options.bag is None:
+        return 'sim'
+    bag = options.bag.resolve()
+    return bag.name if bag.is_dir() else bag.stem
+
+
+def _stretch_waits(rate: float, file: ParameterFile, parameters: dict[str, dict[str, Any]],
+                   ) -> None:
+    """A recording that is played slowly brings poses and actions late by as much."""
+    if rate >= 1:
+        return
+    for node, name, default, limit in _WAITS:
+        value = file.value(node, name)
+        if isinstance(value, float | None):  # all else the node refuses, and says why
+            wait = default if value is None else value
+            parameters[node][name] = max(wait, min(wait / rate, limit))
 
 
 def _reliable_camera(options: RunOptions, compressed: bool) -> dict[str, Any]:

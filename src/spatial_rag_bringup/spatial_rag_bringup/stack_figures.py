@@ -27,23 +27,35 @@ def stamp_of_serialized(message: bytes) -> int:
 
 
 class Stage:
-    """The way from one topic to another, matched by stamp: how long each message took [ms]."""
+    """
+    The way from one topic to another, matched by stamp: how long each message took [ms].
+
+    Times are those of the publishers; the two messages may be seen in either order.
+    """
 
     def __init__(self) -> None:
         self.durations_ms: deque[float] = deque(maxlen=_MAX_KEPT)
         self._open: OrderedDict[int, int] = OrderedDict()
+        self._early_ends: OrderedDict[int, int] = OrderedDict()
 
-    def begin(self, stamp_ns: int, now_ns: int) -> None:
-        """The message of this stamp was seen on the first topic."""
-        self._open[stamp_ns] = now_ns
-        if len(self._open) > _MAX_OPEN_FRAMES:
-            self._open.popitem(last=False)
+    def begin(self, stamp_ns: int, time_ns: int) -> None:
+        """The message of this stamp was published on the first topic at time_ns."""
+        ended_ns = self._early_ends.pop(stamp_ns, None)
+        if ended_ns is not None and ended_ns >= time_ns:
+            self._measure(time_ns, ended_ns)
+        else:  # an earlier end is another round's, of a looped recording
+            _keep(self._open, stamp_ns, time_ns)
 
-    def end(self, stamp_ns: int, now_ns: int) -> None:
-        """It was seen on the second."""
+    def end(self, stamp_ns: int, time_ns: int) -> None:
+        """It was published on the second."""
         began_ns = self._open.pop(stamp_ns, None)
-        if began_ns is not None:
-            self.durations_ms.append((now_ns - began_ns) / 1e6)
+        if began_ns is None:
+            _keep(self._early_ends, stamp_ns, time_ns)
+        else:
+            self._measure(began_ns, time_ns)
+
+    def _measure(self, began_ns: int, ended_ns: int) -> None:
+        self.durations_ms.append((ended_ns - began_ns) / 1e6)
 
     def recent(self) -> tuple[float, float]:
         """The p50 and p99 of the newest hundred [ms]."""
@@ -171,6 +183,12 @@ class StackFigures:
                 f'stored {_or_dash(self.memories_stored)} | '
                 f'dropped {self.counters.total("frames_dropped")} | '
                 f'errors {self.errors}')
+
+
+def _keep(table: OrderedDict[int, int], stamp_ns: int, time_ns: int) -> None:
+    table[stamp_ns] = time_ns
+    if len(table) > _MAX_OPEN_FRAMES:
+        table.popitem(last=False)
 
 
 def _newest(values: deque[Number], count: int) -> list[Number]:

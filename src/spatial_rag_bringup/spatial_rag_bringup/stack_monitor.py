@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 import time
+from typing import Any
 
 from spatial_rag_bringup.stack_figures import StackFigures, Stage, stamp_of_serialized, Stream
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_msgs.srv import MemoryStats
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.context import Context
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.task import Future
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 
+QUESTION_TIMEOUT_SEC = 10.0
+"""A question that was not answered for so long is asked anew: its server may have died."""
 _COUNTED = ('errors', 'frames_dropped', 'frames_over_rate', 'frames_stale')
 
 
@@ -24,18 +28,32 @@ def _stream_qos() -> QoSProfile:
                       reliability=ReliabilityPolicy.RELIABLE)
 
 
+def published_ns(info: dict[str, Any]) -> int:
+    """When a message was published, Unix time [ns]; where the middleware does not say: now."""
+    return info['source_timestamp'] or time.time_ns()
+
+
+def node_of(status_name: str, namespace: str) -> str | None:
+    """Name of the node that speaks, None where it is not one of this namespace ('/' the root)."""
+    name, ours = status_name.removeprefix('spatial_rag: '), namespace.strip('/')
+    owner, _, node = name.rpartition('/')
+    return node if name != status_name and owner == ours else None
+
+
 class StackMonitor(Node):
     """
     Fills StackFigures.
 
-    Pictures are not decoded: only their stamps are read, and when they came.
+    Pictures are not decoded: only their stamps are read, and when they were published. Rates
+    are those of arrival, on a clock that nobody sets.
     """
 
-    def __init__(self, namespace: str, compressed: bool) -> None:
-        super().__init__('stack_monitor', namespace=namespace)
+    def __init__(self, namespace: str, compressed: bool, context: Context | None = None) -> None:
+        super().__init__('stack_monitor', namespace=namespace, context=context)
         self.figures = StackFigures()
         self.nodes_seen: set[str] = set()
         self._stats_future: Future | None = None
+        self._asked_at = 0.0
         figures = self.figures
         kind = CompressedImage if compressed else Image
         self._watch(kind, 'camera/image_raw' + ('/compressed' if compressed else ''),
@@ -60,29 +78,28 @@ class StackMonitor(Node):
         self.create_subscription(kind, topic, callback, _stream_qos(), raw=True)
 
     def _stamped(self, stream: Stream | None, begins: tuple[Stage, ...],
-                 ends: tuple[Stage, ...], message: bytes) -> None:
-        now_ns, stamp_ns = time.monotonic_ns(), stamp_of_serialized(message)
+                 ends: tuple[Stage, ...], message: bytes, info: dict[str, Any]) -> None:
         if stream is not None:
-            stream.tick(now_ns)
+            stream.tick(time.monotonic_ns())
+        stamp_ns, time_ns = stamp_of_serialized(message), published_ns(info)
         for stage in begins:
-            stage.begin(stamp_ns, now_ns)
+            stage.begin(stamp_ns, time_ns)
         for stage in ends:
-            stage.end(stamp_ns, now_ns)
+            stage.end(stamp_ns, time_ns)
 
     def _counted(self, stream: Stream, _message: bytes) -> None:
         stream.tick(time.monotonic_ns())
 
-    def _on_retrieved(self, msg: RetrievedMemories) -> None:
+    def _on_retrieved(self, msg: RetrievedMemories, info: dict[str, Any]) -> None:
         stamp = msg.header.stamp
-        self.figures.retrieval.end(stamp.sec * 1_000_000_000 + stamp.nanosec,
-                                   time.monotonic_ns())
+        self.figures.retrieval.end(stamp.sec * 1_000_000_000 + stamp.nanosec, published_ns(info))
         self.figures.hits.append(len(msg.memories))
 
     def _on_diagnostics(self, msg: DiagnosticArray) -> None:
         for status in msg.status:
-            if status.hardware_id != self.get_namespace():
+            node = node_of(status.name, self.get_namespace())
+            if node is None:
                 continue
-            node = status.name.removeprefix('spatial_rag: ')
             self.nodes_seen.add(node)
             if status.level != DiagnosticStatus.OK:
                 self.figures.note_problem(f'{node}: {status.message}')
@@ -90,12 +107,23 @@ class StackMonitor(Node):
                 if item.key in _COUNTED:
                     self.figures.counters.update(node, item.key, int(item.value))
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a question is under way that may still be answered."""
+        return (self._stats_future is not None and not self._stats_future.done()
+                and time.monotonic() - self._asked_at < QUESTION_TIMEOUT_SEC)
+
     def ask_stats(self) -> None:
-        """Ask the memory how much it holds; the answer comes while spinning."""
-        if not self._stats.service_is_ready():
+        """
+        Ask the memory how much it holds; the answer comes while spinning.
+
+        A large memory takes its time: while a question is under way no other is asked.
+        """
+        if self.is_asking or not self._stats.service_is_ready():
             return
         if self._stats_future is not None and not self._stats_future.done():
-            self._stats_future.cancel()  # its server died
+            self._stats_future.cancel()
+        self._asked_at = time.monotonic()
         self._stats_future = self._stats.call_async(MemoryStats.Request())
         self._stats_future.add_done_callback(self._take_stats)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import json
 import os
 from pathlib import Path
@@ -25,9 +26,11 @@ DRAIN_SEC = 2.2
 """Long enough for the last messages, and for one more round of diagnostics."""
 STATS_SEC = 0.3
 """So long before a status line the memory is asked how much it holds."""
-STATS_TIMEOUT_SEC = 2.0
+STATS_TIMEOUT_SEC = 10.0
 """How long it is given to answer at the end."""
 RESPAWN_DELAY_SEC = 1.0
+REFUSED = 1
+"""Exit code of a node that refused to start: it would refuse again."""
 
 
 class StackRun:
@@ -91,13 +94,17 @@ class StackRun:
                     _say(f'[run] {name} did not start ({_cause(code)})')
                     return False
             if time.monotonic() > deadline:
-                missing = sorted(set(EXECUTABLES) - self._monitor.nodes_seen)
-                _say(f'[run] not ready after {START_TIMEOUT_SEC:.0f} s: {", ".join(missing)}; '
+                _say(f'[run] not ready after {START_TIMEOUT_SEC:.0f} s: {self._missing()}; '
                      'is the machine overloaded, or does a firewall stop DDS?')
                 return False
             self._monitor.ask_stats()
             self._spin_for(0.1)
         return True
+
+    def _missing(self) -> str:
+        silent = sorted(set(EXECUTABLES) - self._monitor.nodes_seen)
+        return f'nothing heard of {", ".join(silent)}' if silent else (
+            'the memory has not answered how much it holds')
 
     def _watch(self) -> None:
         """Until DURATION, the end of the recording, or a signal; one status line a second."""
@@ -135,19 +142,33 @@ class StackRun:
             if name not in self._respawn_at:
                 self._monitor.figures.deaths += 1
                 self._respawn_at[name] = time.monotonic() + RESPAWN_DELAY_SEC
-                _say(f'[run] {name} died ({_cause(code)}); ' + (
-                    'it is started again' if self._options.respawn else
-                    'the others go on (RESPAWN=true starts it again)'))
-            elif self._options.respawn and time.monotonic() >= self._respawn_at[name]:
+                _say(f'[run] {name} died ({_cause(code)}); {self._consequence(code)}')
+            elif (self._options.respawn and code != REFUSED
+                  and time.monotonic() >= self._respawn_at[name]):
                 del self._respawn_at[name]
                 self._start_node(name)
 
+    def _consequence(self, code: int) -> str:
+        if code == REFUSED:
+            return ('the others go on; it is not started again, for with this code a node '
+                    'refuses to start')
+        if self._options.respawn:
+            return 'it is started again'
+        return 'the others go on (RESPAWN=true starts it again)'
+
     def _count_memories(self) -> None:
-        """At the end; an older answer would tell too few."""
+        """At the end; the answer to an earlier question would tell too few."""
+        self._spin_until(lambda: not self._monitor.is_asking)
         self._monitor.figures.memories_now = None
         self._monitor.ask_stats()
+        self._spin_until(lambda: self._monitor.figures.memories_now is not None)
+
+    def _spin_until(self, condition: Callable[[], bool]) -> None:
+        """For STATS_TIMEOUT_SEC at most, or until the node that answers has ended."""
+        server = self._nodes.get('retriever') or self._nodes['composed']
         deadline = time.monotonic() + STATS_TIMEOUT_SEC
-        while self._monitor.figures.memories_now is None and time.monotonic() < deadline:
+        while (not condition() and server.exit_code() is None
+               and time.monotonic() < deadline):
             self._spin_for(0.02)
 
     def _spin_for(self, seconds: float) -> None:

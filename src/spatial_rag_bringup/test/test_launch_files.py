@@ -3,6 +3,10 @@
 import ast
 from importlib.metadata import entry_points
 from pathlib import Path
+import runpy
+import sys
+from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -118,6 +122,76 @@ def test_the_launch_file_starts_what_the_runner_starts() -> None:
     assert nodes == EXECUTABLES
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """started(name=value…) → what the launch file says, and the paths that it gives the nodes."""
+    pytest.importorskip('ament_index_python.packages')
+    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'ros_home'))
+    monkeypatch.delenv('WM_CHECKPOINT_PATH', raising=False)
+
+    def record(*args: Any, **kwargs: Any) -> SimpleNamespace:
+        return SimpleNamespace(args=args, **kwargs)
+
+    class Configuration:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def perform(self, context: dict[str, str]) -> str:
+            return context[self.name]
+    for module, names in {
+            'launch': ['LaunchContext', 'LaunchDescription', 'LaunchDescriptionEntity'],
+            'launch.actions': ['DeclareLaunchArgument', 'LogInfo', 'OpaqueFunction'],
+            'launch.substitutions': ['LaunchConfiguration'], 'launch_ros': [],
+            'launch_ros.actions': ['Node'],
+            'launch_ros.parameter_descriptions': ['ParameterValue']}.items():
+        stub = ModuleType(module)
+        for name in names:
+            setattr(stub, name, Configuration if name == 'LaunchConfiguration' else record)
+        monkeypatch.setitem(sys.modules, module, stub)
+
+    def start(**given: str) -> tuple[str, list[dict[str, str]]]:
+        launch_file = runpy.run_path(str(FILES[0]))
+        description = launch_file['generate_launch_description']().args[0]
+        context = {argument.args[0]: argument.default_value for argument in description
+                   if argument.args} | given
+        remark, *nodes = launch_file['_nodes'](context)
+        paths = [{name: value.args[0] for name, value in node.parameters[1].items()
+                  if name.endswith('_path')} for node in nodes]
+        return remark.msg, paths
+    return start
+
+
+def test_launch_passes_an_untrained_model_and_no_memory_where_nothing_is_named(
+        started: Any, tmp_path: Path) -> None:
+    remark, paths = started()
+    assert 'UNTRAINED' in remark
+    assert len(paths) == 4
+    for given in paths:
+        assert given.keys() == {'model_path'}
+        assert Path(given['model_path']).parent == tmp_path / 'ros_home' / 'spatial_rag'
+
+
+def test_launch_passes_what_its_arguments_name(started: Any, bundle_path: Path) -> None:
+    given = {'model_path': str(bundle_path), 'memory_path': 'm.db'}
+    assert started(**given, composition='true')[1] == [given]
+
+
+def test_launch_leaves_to_the_parameter_file_what_it_names(started: Any, tmp_path: Path) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**:\n  ros__parameters: {model_path: theirs.pt, memory_path: theirs.db}')
+    assert started(params_file=str(file)) == ('model theirs.pt', [{}] * 4)
+    assert started(params_file=str(file), memory_path='m.db')[1] == [{'memory_path': 'm.db'}] * 4
+
+
+def test_a_model_that_cannot_be_read_or_made_is_left_to_the_nodes_to_refuse(
+        started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'bad.pt').write_text('no bundle')
+    for name in ('bad.pt', 'absent.pt'):
+        assert started(model_path=f'{tmp_path}/{name}')[0] == f'model {tmp_path}/{name}'
+    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'bad.pt'))
+    assert started() == ('no model', [{}] * 4)
+
+
 @pytest.mark.ros
 @pytest.mark.stack
 def test_the_launch_file_brings_up_the_four_nodes_for_real(lab, bundle_path, tmp_path) -> None:
@@ -126,7 +200,8 @@ def test_the_launch_file_brings_up_the_four_nodes_for_real(lab, bundle_path, tmp
     import signal
     process = lab.start('ros2', 'launch', str(FILES[0]), f'model_path:={bundle_path}',
                         f'memory_path:={tmp_path / "memory.db"}', 'namespace:=robot1')
-    lab.diagnostics.wait_ready('encoder', 'memory_writer', 'retriever', 'transition_predictor')
+    lab.diagnostics.wait_ready(*(f'robot1/{node}' for node in (
+        'encoder', 'memory_writer', 'retriever', 'transition_predictor')))
     nodes = dict(lab.probe.node.get_node_names_and_namespaces())
     assert nodes['encoder'] == '/robot1'
     process.signal(signal.SIGINT)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from spatial_rag_core.errors import BagError
+from spatial_rag_core.errors import BagError, BundleError
 
 import numpy as np
 import pytest
@@ -212,6 +212,79 @@ def test_each_place_has_its_own_memory_file_unless_one_is_named(
     assert [Path(path).name for path in paths] == ['memory-sim.db', 'memory-kitchen.db', 'mine.db']
 
 
+@pytest.mark.parametrize('name', ['run.1', 'run.2', 'run'])
+def test_the_memory_file_of_a_folder_bears_its_whole_name(tmp_path: Path, name: str) -> None:
+    plan = plan_of(tmp_path, '--bag', write_bag(tmp_path / name, CONTRACT))
+    assert plan.remarks[0].endswith(f'/memory-{name}.db')
+
+
+def test_the_memory_file_of_a_recorded_file_leaves_out_its_ending(tmp_path: Path) -> None:
+    file = next(write_bag(tmp_path / 'bag', CONTRACT).glob('*.mcap'))
+    assert plan_of(tmp_path, '--bag', file).remarks[0].endswith(f'/memory-{file.stem}.db')
+
+
+def parameters(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / 'mine.yaml'
+    path.write_text(text)
+    return path
+
+
+NAMED = """
+/**:
+  ros__parameters: {model_path: theirs.pt, memory_path: theirs.db}
+"""
+
+
+def test_what_the_parameter_file_names_is_left_to_it(tmp_path: Path) -> None:
+    plan = run_plan.make_plan(
+        parse(['--params', str(parameters(tmp_path, NAMED))]), tmp_path)
+    assert plan.model == Path('theirs.pt')
+    assert plan.remarks[0] == 'memory theirs.db'
+    assert not any({'model_path', 'memory_path'} & values.keys()
+                   for values in overrides(tmp_path).values())
+
+
+def test_an_argument_outdoes_the_parameter_file(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, '--params', parameters(tmp_path, NAMED), '--memory', 'mine.db')
+    assert (str(plan.model), plan.remarks[0]) == ('model.pt', 'memory mine.db')
+    assert overrides(tmp_path)['encoder']['model_path'] == 'model.pt'
+    assert overrides(tmp_path)['retriever']['memory_path'] == 'mine.db'
+
+
+def test_the_parameter_file_outdoes_the_environment(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('WM_CHECKPOINT_PATH', 'environment.pt')
+    plan = run_plan.make_plan(
+        parse(['--params', str(parameters(tmp_path, NAMED))]), tmp_path)
+    assert plan.model == Path('theirs.pt')
+    plan = run_plan.make_plan(parse([]), tmp_path)
+    assert plan.model == Path('environment.pt')
+
+
+def test_a_recording_played_slowly_is_waited_for_as_long(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', CONTRACT)
+
+    def waits(*words: str) -> tuple[float | None, ...]:
+        plan_of(tmp_path, '--bag', bag, *words)
+        values = overrides(tmp_path)
+        return (values['memory_writer'].get('pose_wait_sec'),
+                values['memory_writer'].get('action_timeout_sec'),
+                values['transition_predictor'].get('action_timeout_sec'))
+    assert waits() == waits('--rate', '2') == (None, None, None)
+    assert waits('--rate', '0.25') == (0.8, 4.0, 4.0)
+    assert waits('--rate', '0.01') == (10.0, 100.0, 100.0)
+    own = parameters(tmp_path, '/**/memory_writer:\n'
+                               '  ros__parameters: {pose_wait_sec: 0.5, action_timeout_sec: 60.0}')
+    assert waits('--rate', '0.01', '--params', str(own)) == (10.0, 3600.0, 100.0)
+    assert waits('--rate', '0.1', '--params', str(own)) == (5.0, 600.0, 10.0)
+
+
+def test_recorded_topics_of_the_stack_itself_are_not_played(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / 'bag', [*CONTRACT, ('/spatial_rag/pose', POSE), ('/clock', POSE),
+                                       ('/latent_next', ACTIONS), ('/diagnostics', POSE)])
+    assert plan_of(tmp_path, '--bag', bag).source_topics == ['camera/image_raw/compressed', 'pose']
+
+
 def test_an_untrained_model_is_made_once_and_told_as_such(
         tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('ROS_HOME', str(tmp_path))
@@ -220,3 +293,12 @@ def test_an_untrained_model_is_made_once_and_told_as_such(
     assert 'UNTRAINED' in describe_model(first.model)
     assert first.model == second.model
     assert Path(overrides(tmp_path)['encoder']['model_path']).is_file()
+
+
+def test_where_no_model_can_be_made_it_is_told_in_one_line(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('WM_CHECKPOINT_PATH', raising=False)
+    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'file'))
+    (tmp_path / 'file').write_text('in the way')
+    with pytest.raises(BundleError, match=r'no untrained model can be made in .*MODEL'):
+        run_plan.make_plan(parse([]), tmp_path)

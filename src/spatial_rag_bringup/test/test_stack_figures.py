@@ -57,6 +57,32 @@ def test_a_stage_forgets_frames_that_never_arrive() -> None:
     assert list(stage.durations_ms) == [1.0]
 
 
+def test_a_stage_takes_the_two_messages_in_either_order() -> None:
+    stage = Stage()
+    stage.end(1, 25 * MS)
+    stage.begin(1, 20 * MS)
+    stage.begin(1, 20 * MS)
+    assert list(stage.durations_ms) == [5.0]
+
+
+def test_an_end_of_the_last_round_of_a_loop_is_not_taken_for_one_of_this() -> None:
+    stage = Stage()
+    stage.end(1, 25 * MS)
+    stage.begin(1, 1000 * MS)
+    stage.end(1, 1004 * MS)
+    assert list(stage.durations_ms) == [4.0]
+
+
+def test_a_stage_forgets_ends_whose_begin_never_comes() -> None:
+    stage = Stage()
+    for stamp in range(10_000):
+        stage.end(stamp, MS)
+    assert len(stage._early_ends) < 10_000
+    stage.begin(0, 0)
+    stage.begin(9_999, 0)
+    assert list(stage.durations_ms) == [1.0]
+
+
 def test_counts_of_a_node_that_starts_anew_are_added_up() -> None:
     counters = Counters()
     for value in (0, 3, 5, 0, 2):
