@@ -56,12 +56,12 @@ PYTEST = pytest $(PYTEST_ARGS)
 test: ready  ## lint, then all tests (PYTEST_ARGS='-k name')
 	@$(IN_ENV); \
 	$(LINT); \
-	$(PYTEST) -m 'not stack' -n 3 --dist loadfile; most=$$?; \
-	$(PYTEST) -m stack -n 2 --dist loadfile; stack=$$?; \
+	$(PYTEST) -m 'not stack' -n 3 --dist loadfile --no-loadscope-reorder; most=$$?; \
+	$(PYTEST) -m stack -n 2 --dist loadfile --no-loadscope-reorder; stack=$$?; \
 	case $$lint.$$most$$stack in 0.00 | 0.05 | 0.50) ;; *) exit 1 ;; esac  # 5: none selected
 
 test-fast: ready  ## the tests that do not start the whole stack
-	@$(IN_ENV); $(PYTEST) -m 'not stack' -n 3 --dist loadfile
+	@$(IN_ENV); $(PYTEST) -m 'not stack' -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: ready  ## ruff and mypy
 	@$(IN_ENV); $(LINT); exit $$lint

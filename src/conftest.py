@@ -208,8 +208,15 @@ class Lab:
         return self._processes[-1]
 
     def start_node(self, executable: str, *ros_args: str, **parameters: object) -> Process:
-        """start_node('encoder_node', publish_rate=20.0, …)."""
+        """
+        start_node('encoder_node', publish_rate=20.0, …).
+
+        Its poses and actions come reliably: a test sends each but once, and a best-effort reader
+        that has not found the sender yet would miss it.
+        """
         words = ['--ros-args', *ros_args]
+        for topic in ('/pose', '/actions'):
+            words += ['-p', f'qos_overrides.{topic}.subscription.reliability:=reliable']
         for name, value in parameters.items():
             text = str(value).lower() if isinstance(value, bool) else str(value)
             words += ['-p', f'{name}:={text}']

@@ -120,7 +120,8 @@ def test_a_latent_without_a_pose_is_answered_empty_and_counted(rig: Rig) -> None
     assert not answer.pose_valid
     assert len(answer.memories) == 0
     rig.diagnostics.wait('retriever', lambda status, values: (
-        int(values['latents_without_pose']) >= 1 and 'nearest pose' in status.message))
+        int(values['latents_without_pose']) >= 1
+        and 'nothing is retrieved for a latent' in status.message))
 
 
 def test_a_latent_of_another_encoder_finds_nothing_and_is_told(rig: Rig) -> None:
