@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import NamedTuple
 
+from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.records import Vector
 from spatial_rag_core.settings import Settings
@@ -32,7 +34,7 @@ from spatial_rag_nodes.parameters import NodeParameters, Parameter
 import numpy as np
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
-from std_msgs.msg import Float32MultiArray
+from std_msgs.msg import Float32MultiArray, Header
 
 
 def _parameters(settings: Settings) -> tuple[Parameter, ...]:
@@ -45,6 +47,14 @@ def _parameters(settings: Settings) -> tuple[Parameter, ...]:
         Parameter('retrieval_timeout_sec', 0.025, 'A prediction waits this long for memories, '
                   'then goes out without', 's', 0.001, 1.0),
     )
+
+
+class _Waiting(NamedTuple):
+    """A latent without its memories, the header of its frame, and when it came (monotonic)."""
+
+    sample: LatentSample
+    header: Header
+    arrived_ns: int
 
 
 class TransitionPredictorNode(Node):
@@ -61,7 +71,7 @@ class TransitionPredictorNode(Node):
         self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
         self._actions = ActionTrack(parameters['action_timeout_sec'])
         self._motion = self._motion_actions()
-        self._waiting: DeadlineJoin[tuple[LatentStamped, int], Vector] = DeadlineJoin(
+        self._waiting: DeadlineJoin[_Waiting, Vector] = DeadlineJoin(
             parameters['retrieval_timeout_sec'])
         self._counts = dict.fromkeys(('predictions', 'without_action', 'retrieval_late',
                                       'with_memories'), 0)
@@ -94,11 +104,12 @@ class TransitionPredictorNode(Node):
         arrived_ns = time.monotonic_ns()
         sample = sample_from_msg(msg)
         self._bundle.require_author(sample.model_id)
+        waiting = _Waiting(sample, msg.header, arrived_ns)
         self._on_deadline()  # the timer may be late
         was_idle = not len(self._waiting)
-        memories = self._waiting.add(sample.stamp_ns, (msg, arrived_ns))
+        memories = self._waiting.add(sample.stamp_ns, waiting)
         if memories is not None:
-            self._predict(msg, arrived_ns, memories)
+            self._predict(waiting, memories)
         elif was_idle:
             self._deadline.reset()
 
@@ -106,27 +117,27 @@ class TransitionPredictorNode(Node):
         recollection = recollection_from_msg(msg, self._config['z_dim'])
         waiting = self._waiting.take(recollection.stamp_ns, recollection.memories)
         if waiting is not None:
-            self._predict(*waiting, recollection.memories)
+            self._predict(waiting, recollection.memories)
         if not len(self._waiting):
             self._deadline.cancel()
 
     def _on_deadline(self) -> None:
         none = np.zeros((0, self._config['z_dim']), np.float32)
-        for msg, arrived_ns in self._waiting.expired():
+        for waiting in self._waiting.expired():
             self._counts['retrieval_late'] += 1
-            self._predict(msg, arrived_ns, none)
+            self._predict(waiting, none)
         if not len(self._waiting):
             self._deadline.cancel()
 
-    def _predict(self, msg: LatentStamped, arrived_ns: int, memories: Vector) -> None:
-        sample = sample_from_msg(msg)
+    def _predict(self, waiting: _Waiting, memories: Vector) -> None:
+        sample, header, arrived_ns = waiting
         action = (self._actions.newest() if self._motion is None
                   else self._motion.at(sample.stamp_ns))
         if action is None:
             self._counts['without_action'] += 1
             return
         z_next = self._bundle.predict_next(sample.z, action, memories)
-        self._stamped.publish(msg_from_latent(z_next, msg.header, self._bundle.model_id))
+        self._stamped.publish(msg_from_latent(z_next, header, self._bundle.model_id))
         self._plain.publish(array_from_vector(z_next))
         now_ns = time.monotonic_ns()
         self._rate.tick(now_ns)
