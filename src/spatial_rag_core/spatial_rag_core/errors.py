@@ -10,8 +10,11 @@ SpatialRagError
 │   └── LatentError            another length than z_dim, not finite
 ├── BundleError                a model file is missing, damaged, or made for other dimensions
 ├── BagError                   a recording is missing, damaged, or of an unknown type
+├── IndexUnavailableError      the index is on a server that does not answer; it may recover
 └── JournalError               the memory file cannot be used
     ├── JournalUnavailableError   not writable, disk full, locked: it may recover by itself
+    ├── JournalDamagedError       bytes are not what was written; restore a backup or salvage
+    ├── JournalInUseError         another process writes to it already
     ├── SchemaVersionError        written by a newer version of this software
     ├── ModelMismatchError        holds latents of another encoder
     └── JournalMismatchError      made with another datum, cell size or dimension
@@ -60,8 +63,20 @@ class JournalError(SpatialRagError):
     """The memory file cannot be used."""
 
 
+class IndexUnavailableError(SpatialRagError):
+    """The index is on a server that does not answer; the memory itself is not touched."""
+
+
 class JournalUnavailableError(JournalError):
     """The memory file cannot be read or written now: permissions, full disk, lock."""
+
+
+class JournalDamagedError(JournalError):
+    """Bytes of the memory file are not what was written."""
+
+
+class JournalInUseError(JournalError):
+    """Another process writes to the memory file; the message says who."""
 
 
 class SchemaVersionError(JournalError):

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Vector = NDArray[np.float32]
 RankBy = Literal['latent', 'pose']
+Metric = Literal['l2', 'cosine']
 
 MAX_COORDINATE_M = 1e7
 """A coordinate farther from the map's origin than this [m] is taken for a fault."""
@@ -169,8 +170,13 @@ class MemoryQuery:
     min_age_sec: leave out what lies closer than this to `timestamp`, before or after [s].
     timestamp: the asker's moment, Unix time [s]; needed for min_age_sec.
     after, before: time window, both ends included, Unix time [s].
+    session, robot, map_id: exactly this one.  labels: memories that carry all of these.
+    max_dz_m: height difference from pose, for floors [m]; needs a pose.
     model_id: the author of `vector`; an index refuses the latents of another.
-    rank_by: 'latent' gives L2 distance of latents; 'pose' gives |Δp|² + 3·(1 − cos Δθ) [m²].
+    rank_by: 'latent' gives the distance of latents by `metric`: 'l2', or 'cosine' (1 − cos, 0 to
+    2; 1 where either latent is zero); 'pose' gives |Δp|² + 3·(1 − cos Δθ) [m²].
+    diversity: 0 gives the nearest; towards 1 what is unlike the hits before it counts more
+    (maximal marginal relevance, see diversity.py).
     """
 
     k: int = 8
@@ -183,11 +189,18 @@ class MemoryQuery:
     after: float | None = None
     before: float | None = None
     session: str | None = None
+    robot: str | None = None
+    map_id: str | None = None
+    labels: tuple[str, ...] = ()
+    max_dz_m: float | None = None
     model_id: str | None = None
     rank_by: RankBy = 'latent'
+    metric: Metric = 'l2'
+    diversity: float = 0.0
 
     def __post_init__(self) -> None:
         self._check_ranges()
+        self._check_words()
         self._check_needs()
 
     def _check_ranges(self) -> None:
@@ -198,13 +211,19 @@ class MemoryQuery:
                 f'radius_m must lie in (0, {MAX_COORDINATE_M:g}] m, got {self.radius_m}')
         if not 0.0 <= self.min_age_sec < math.inf:
             raise ConfigurationError(f'min_age_sec must be >= 0 s, got {self.min_age_sec}')
-        for name, value in (('timestamp', self.timestamp), ('after', self.after),
-                            ('before', self.before)):
-            if value is not None and not math.isfinite(value):
-                raise ConfigurationError(f'{name} must be a Unix time [s], got {value}')
+        if self.max_dz_m is not None and not 0.0 <= self.max_dz_m < math.inf:
+            raise ConfigurationError(f'max_dz_m must be >= 0 m, got {self.max_dz_m}')
+        if not 0.0 <= self.diversity <= 1.0:
+            raise ConfigurationError(f'diversity must lie in [0, 1], got {self.diversity}')
+        _check_times(timestamp=self.timestamp, after=self.after, before=self.before)
+
+    def _check_words(self) -> None:
         if self.rank_by not in ('latent', 'pose'):
             raise ConfigurationError(
                 f"rank_by must be 'latent' or 'pose', got {self.rank_by!r}")
+        if self.metric not in ('l2', 'cosine'):
+            raise ConfigurationError(f"metric must be 'l2' or 'cosine', got {self.metric!r}")
+        _check_labels(self.labels)
 
     def _check_needs(self) -> None:
         if self.rank_by == 'latent' and self.vector is None:
@@ -213,13 +232,69 @@ class MemoryQuery:
             raise ConfigurationError("rank_by 'pose' needs a pose; or use rank_by 'latent'")
         if self.radius_m is not None and self.pose is None:
             raise ConfigurationError(f'radius_m {self.radius_m} needs a pose to lie around')
+        if self.max_dz_m is not None and self.pose is None:
+            raise ConfigurationError(f'max_dz_m {self.max_dz_m} needs a pose to measure from')
         if self.radius_m is not None and self.box is not None:
             raise ConfigurationError('give radius_m or box, not both')
         if self.min_age_sec > 0.0 and self.timestamp is None:
             raise ConfigurationError(f'min_age_sec {self.min_age_sec} needs a timestamp')
-        if self.after is not None and self.before is not None and self.after > self.before:
+
+
+def _check_times(**times: float | None) -> None:
+    for name, value in times.items():
+        if value is not None and not math.isfinite(value):
+            raise ConfigurationError(f'{name} must be a Unix time [s], got {value}')
+    after, before = times.get('after'), times.get('before')
+    if after is not None and before is not None and after > before:
+        raise ConfigurationError(
+            f'after {after} s must not exceed before {before} s; swap the two')
+
+
+def _check_labels(labels: tuple[str, ...]) -> None:
+    if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
+        raise ConfigurationError(f'labels must be a tuple of words, none empty, got {labels!r}')
+
+
+@dataclass(frozen=True)
+class MemorySelection:
+    """
+    Which stored memories are meant: those that satisfy every field that is given.
+
+    ids: memory ids.  session, robot, map_id: exactly this one.  labels: all of these.
+    after, before: time window, both ends included, Unix time [s].
+    center, radius_m: within this 3-D distance [m].  box: region of the map.
+    everything: all memories; needed where no other field is given, so that an empty selection
+    cannot forget a whole life by accident. Raises ConfigurationError.
+    """
+
+    ids: tuple[str, ...] = ()
+    session: str | None = None
+    robot: str | None = None
+    map_id: str | None = None
+    labels: tuple[str, ...] = ()
+    after: float | None = None
+    before: float | None = None
+    center: Position | None = None
+    radius_m: float | None = None
+    box: Box | None = None
+    everything: bool = False
+
+    def __post_init__(self) -> None:
+        _check_times(after=self.after, before=self.before)
+        _check_labels(self.labels)
+        if (self.center is None) != (self.radius_m is None):
+            raise ConfigurationError('center and radius_m must be given together, got '
+                                     f'center {self.center}, radius_m {self.radius_m}')
+        if self.radius_m is not None and not 0.0 < self.radius_m <= MAX_COORDINATE_M:
             raise ConfigurationError(
-                f'after {self.after} s must not exceed before {self.before} s; swap the two')
+                f'radius_m must lie in (0, {MAX_COORDINATE_M:g}] m, got {self.radius_m}')
+        if self.center is not None and not all(map(math.isfinite, self.center)):
+            raise ConfigurationError(f'center must be finite [m], got {tuple(self.center)}')
+        if not self.everything and not self.ids and not self.labels and all(
+                value is None for value in (self.session, self.robot, self.map_id, self.after,
+                                            self.before, self.center, self.box)):
+            raise ConfigurationError('nothing is selected; give ids, a session, a time window, '
+                                     'a region …, or everything=True')
 
 
 @dataclass(frozen=True, eq=False)
