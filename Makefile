@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup ready build run test test-fast lint bench clean distclean
+.PHONY: help setup ready build run test test-fast lint bench bench-peers torture clean distclean
 
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 IN_ENV := cd $(ROOT) && source scripts/env.sh || exit 1
@@ -33,7 +33,7 @@ RUN_FLAGS = $(strip \
 
 help:  ## print this
 	@echo 'make TARGET, where TARGET is one of'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(ROOT)/Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(ROOT)/Makefile
 	@echo 'run takes ROBOT=sim or BAG=path, and DURATION=seconds, COMPOSITION=true|false,'
 	@echo '  MEMORY=path, MODEL=path, RATE=factor, LOOP=true|false, NAMESPACE=name, LOG_LEVEL=level,'
 	@echo '  REMAP="from:=to …", RESPAWN=true|false, PARAMS=file.yaml, AXES=body|optical'
@@ -66,16 +66,27 @@ test-fast: ready  ## the tests that do not start the whole stack
 lint: ready  ## ruff and mypy
 	@$(IN_ENV); $(LINT); exit $$lint
 
-bench: ready  ## every benchmark (benchmarks/*.py)
+bench: ready  ## every benchmark (benchmarks/bench_*.py)
 	@$(IN_ENV); \
-	for file in benchmarks/[a-z]*.py; do \
-	  [ -e "$$file" ] || { echo 'There are no benchmarks yet.'; break; }; \
+	for file in benchmarks/bench_*.py; do \
 	  echo "== $$file"; python "$$file" || failed=true; \
 	done; \
 	[ -z "$$failed" ]
 
+PEERS = $(ROOT)/.venv-peers
+
+$(PEERS)/ready: $(ROOT)/requirements/peers.txt
+	@source $(ROOT)/scripts/env.sh && python3 -m venv --clear $(PEERS)
+	@$(PEERS)/bin/pip install --quiet --requirement $< && touch $@
+
+bench-peers: ready $(PEERS)/ready  ## bounded queries beside eMEM and LanceDB (minutes)
+	@$(IN_ENV); python benchmarks/peers/bench_peers.py
+
+torture: ready  ## a thousand kill -9 on a writing process (ROUNDS=1000)
+	@$(IN_ENV); python benchmarks/torture.py --rounds $(or $(ROUNDS),1000)
+
 clean:  ## remove what was built
 	@rm -rf $(addprefix $(ROOT)/,build install log .mypy_cache .ruff_cache .pytest_cache)
 
-distclean: clean  ## remove .venv as well
-	@rm -rf $(ROOT)/.venv
+distclean: clean  ## remove .venv and .venv-peers as well
+	@rm -rf $(ROOT)/.venv $(PEERS)
