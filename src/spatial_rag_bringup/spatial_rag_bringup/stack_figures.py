@@ -165,7 +165,9 @@ class StackFigures:
             'frames_in': self.frames.count, 'frames_dropped': self.frames_dropped,
             'frames_over_rate': self.counters.total('frames_over_rate'),
             'latents': self.latent.count, 'latents_next': self.latent_next.count,
-            'memories_stored': self.memories_stored, 'memories_total': self.memories_now,
+            'memories_stored': self.memories_stored,
+            'memories_not_admitted': self.counters.total('memories_not_admitted'),
+            'memories_total': self.memories_now,
             'retrieval_ms': self.retrieval.summary(),
             'retrieved_mean': _rounded(sum(self.hits) / len(self.hits)) if self.hits else None,
             'errors': self.errors}
@@ -180,7 +182,8 @@ class StackFigures:
                 f'latent {hz:4.1f} Hz, next {next_hz:4.1f} Hz | p50/p99 ms: '
                 f'latent {_pair(self.image_to_latent)}, next {_pair(self.image_to_latent_next)}, '
                 f'retrieval {_pair(self.retrieval)} | {mean_hits:.1f} hits | '
-                f'stored {_or_dash(self.memories_stored)} | '
+                f'stored {_or_dash(self.memories_stored)}, '
+                f'nothing new {self.counters.total("memories_not_admitted")} | '
                 f'dropped {self.counters.total("frames_dropped")} | '
                 f'errors {self.errors}')
 

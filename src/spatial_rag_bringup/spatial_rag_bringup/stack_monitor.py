@@ -20,7 +20,8 @@ from std_msgs.msg import Float32MultiArray
 
 QUESTION_TIMEOUT_SEC = 10.0
 """A question that was not answered for so long is asked anew: its server may have died."""
-_COUNTED = ('errors', 'frames_dropped', 'frames_over_rate', 'frames_stale')
+_COUNTED = ('errors', 'frames_dropped', 'frames_over_rate', 'frames_stale',
+            'memories_not_admitted')
 
 
 def _stream_qos() -> QoSProfile:

@@ -113,7 +113,8 @@ def test_an_impatient_ctrl_c_while_running_still_ends_with_the_summary(
         os.killpg(stack.process.pid, signal.SIGINT)
     assert stack.end() == 0
     summary = stack.summary
-    assert summary['memories_stored'] == summary['latents'] > 0
+    remembered_or_not = summary['memories_stored'] + summary['memories_not_admitted']
+    assert remembered_or_not == summary['latents'] > 0
     assert (summary['frames_dropped'], summary['errors']) == (0, 0)
 
 

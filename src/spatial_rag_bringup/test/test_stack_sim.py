@@ -96,7 +96,9 @@ def test_the_stack_runs_at_20_hz_without_a_loss(run: Run) -> None:
     accounted = summary['latents'] + summary['frames_over_rate'] + summary['frames_dropped']
     assert accounted == summary['frames_in']
     assert 0 <= summary['latents'] - summary['latents_next'] <= 2
-    assert summary['memories_stored'] == summary['latents']
+    assert summary['memories_stored'] > 0.3 * summary['latents']
+    remembered_or_not = summary['memories_stored'] + summary['memories_not_admitted']
+    assert remembered_or_not == summary['latents']
     for key in ('image_to_latent_ms', 'image_to_latent_next_ms', 'retrieval_ms'):
         assert 0 < summary[key]['p50'] <= summary[key]['p99']
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from decimal import Decimal
+import os
+import re
 import sys
 
 from spatial_rag_core import __version__
@@ -12,20 +15,37 @@ from spatial_rag_core.memory import memory_commands
 from spatial_rag_core.models import bundle_commands
 
 _GROUPS = (bundle_commands, memory_commands)
+_SMALL_NUMBER = re.compile(r'-(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; 0 for success, 1 for an error (one line on stderr), 130 for Ctrl-C."""
-    arguments = _parser().parse_args(argv)
+    """
+    Run one command and return its exit status.
+
+    0: done; 1: not possible (one line on stderr), or a problem that the command looked for was
+    found; 130: Ctrl-C; 141: nobody reads the output any more. Words that are wrong end in
+    SystemExit with 2.
+    """
+    arguments = _parser().parse_args(_plain_numbers(sys.argv[1:] if argv is None else argv))
     try:
-        arguments.run(arguments)
+        status = arguments.run(arguments)
+        sys.stdout.flush()
     except SpatialRagError as error:
         print(f'spatial-rag: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('spatial-rag: interrupted', file=sys.stderr)
         return 130
-    return 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit complains
+        return 141
+    return int(status or 0)
+
+
+def _plain_numbers(words: Sequence[str]) -> list[str]:
+    """Write -1e-05 as -0.00001: argparse would take it for an option."""
+    return [format(Decimal(word), 'f') if _SMALL_NUMBER.fullmatch(word) else word
+            for word in words]
 
 
 def _parser() -> argparse.ArgumentParser:

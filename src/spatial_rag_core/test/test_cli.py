@@ -109,3 +109,28 @@ def test_an_incomplete_command_shows_its_usage(
     with pytest.raises(SystemExit, match='2'):
         run(*words)
     assert 'usage: spatial-rag' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('word', 'plain'), [
+    ('-1e-05', '-0.00001'), ('-2.5E+3', '-2500'), ('-.5e1', '-5'), ('-1.e2', '-100'),
+    ('-1.5', '-1.5'), ('1e-05', '1e-05'), ('-e5', '-e5'), ('--seed', '--seed'), ('-', '-'),
+    ('-1e999999999', '-1e999999999')])
+def test_a_negative_number_with_an_exponent_is_a_number(word: str, plain: str) -> None:
+    assert cli._plain_numbers([word]) == [plain]
+    if word != plain:
+        assert float(word) == float(plain)
+
+
+def test_an_output_that_nobody_reads_ends_quietly(path: Path) -> None:
+    with subprocess.Popen([sys.executable, '-m', 'spatial_rag_core.cli', 'bundle', 'info', path],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as done:
+        done.stdout.close()
+        assert done.stderr.read() == b''
+        assert done.wait(60) == 141
+
+
+def test_version_and_help_end_well(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ('--version', '--help'):
+        with pytest.raises(SystemExit, match='0'):
+            run(word)
+    assert 'memory files: look into one' in capsys.readouterr().out

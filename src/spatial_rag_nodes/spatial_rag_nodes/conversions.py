@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
 from spatial_rag_core.memory.retriever import Retriever
@@ -16,14 +17,22 @@ from spatial_rag_core.records import (
     Hit,
     Memory,
     MemoryQuery,
+    MemorySelection,
+    Metric,
     Pose,
     Position,
     Quaternion,
+    RankBy,
     Vector,
 )
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories, RetrievedMemory
 from spatial_rag_msgs.msg import Memory as MemoryMsg
-from spatial_rag_msgs.srv import MemoryStats, QueryMemory
+from spatial_rag_msgs.srv import (
+    ForgetMemories,
+    MemoryStats,
+    QueryMemory,
+    QueryMemoryByImage,
+)
 
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, PoseStamped, Twist
@@ -33,8 +42,15 @@ from nav_msgs.msg import Odometry
 import numpy as np
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout
 
-RANK_BY = {'latent': RetrievedMemories.RANK_BY_LATENT, 'pose': RetrievedMemories.RANK_BY_POSE}
+Name = TypeVar('Name', RankBy, Metric)
+
+RANK_BY: dict[RankBy, int] = {'latent': RetrievedMemories.RANK_BY_LATENT,
+                              'pose': RetrievedMemories.RANK_BY_POSE}
 """Name of a ranking → its constant in the messages."""
+
+METRIC: dict[Metric, int] = {'l2': QueryMemory.Request.METRIC_L2,
+                             'cosine': QueryMemory.Request.METRIC_COSINE}
+"""Name of a distance of latents → its constant in the messages."""
 
 
 def ns_from_time(stamp: Time) -> int:
@@ -76,8 +92,8 @@ def map_pose_from_msg(msg: PoseStamped | Odometry, map_frame: str) -> Pose:
     return pose_from_msg(msg.pose.pose if isinstance(msg, Odometry) else msg.pose)
 
 
-def _floats(vector: Vector) -> array[float]:
-    """What rclpy takes for float32[] without looking at each element."""
+def floats_from_vector(vector: Vector) -> array[float]:
+    """float32[] of a message, as rclpy takes it without a look at each element."""
     return array('f', vector.astype(np.float32).tobytes())
 
 
@@ -86,7 +102,7 @@ def array_from_vector(vector: Vector, label: str = 'z') -> Float32MultiArray:
     size = len(vector)
     return Float32MultiArray(
         layout=MultiArrayLayout(dim=[MultiArrayDimension(label=label, size=size, stride=size)]),
-        data=_floats(vector))
+        data=floats_from_vector(vector))
 
 
 def action_from_msg(msg: Float32MultiArray | Twist, action_dim: int) -> Vector:
@@ -117,7 +133,7 @@ def sample_from_msg(msg: LatentStamped) -> LatentSample:
 def msg_from_latent(z: Vector, header: Header, model_id: str,
                     thumbnail: bytes = b'') -> LatentStamped:
     """Latent z [z_dim] of the frame that `header` belongs to."""
-    return LatentStamped(header=header, model_id=model_id, z=_floats(z),
+    return LatentStamped(header=header, model_id=model_id, z=floats_from_vector(z),
                          thumbnail=array('B', thumbnail))
 
 
@@ -125,9 +141,9 @@ def msg_from_memory(memory: Memory, map_frame: str) -> MemoryMsg:
     """The whole record."""
     return MemoryMsg(
         header=Header(stamp=time_from_seconds(memory.timestamp), frame_id=map_frame),
-        id=memory.id, model_id=memory.model_id, vector=_floats(memory.vector),
+        id=memory.id, model_id=memory.model_id, vector=floats_from_vector(memory.vector),
         pose=msg_from_pose(memory.pose), h3_cell=memory.h3_cell,
-        action=_floats(memory.action), session=memory.session, robot=memory.robot,
+        action=floats_from_vector(memory.action), session=memory.session, robot=memory.robot,
         map_id=memory.map_id, labels=list(memory.labels),
         thumbnail=array('B', memory.thumbnail))
 
@@ -155,24 +171,60 @@ def recollection_from_msg(msg: RetrievedMemories, z_dim: int) -> Recollection:
 def query_from_request(request: QueryMemory.Request, map_frame: str, default_k: int,
                        now_sec: float) -> MemoryQuery:
     """Raises ConfigurationError or InputError that name the field."""
-    if request.rank_by not in (request.RANK_BY_LATENT, request.RANK_BY_POSE):
-        raise ConfigurationError(f'rank_by must be 0 (latent) or 1 (pose), got {request.rank_by}')
-    pose = None
-    if request.pose.header.frame_id:
-        pose = map_pose_from_msg(request.pose, map_frame)
     return MemoryQuery(
         k=request.k or default_k,
         vector=as_latent(request.latent) if len(request.latent) else None,
-        pose=pose, radius_m=request.radius_m or None,
+        pose=_pose(request.pose, map_frame), radius_m=request.radius_m or None,
         box=_box(request) if request.use_box else None,
         min_age_sec=request.min_age_sec,
         timestamp=_seconds(request.pose.header.stamp) or now_sec,
         after=_seconds(request.after), before=_seconds(request.before),
-        session=request.session or None, model_id=request.model_id or None,
-        rank_by='pose' if request.rank_by == request.RANK_BY_POSE else 'latent')
+        session=request.session or None, robot=request.robot or None,
+        map_id=request.map_id or None, labels=tuple(request.labels),
+        max_dz_m=request.max_dz if request.use_max_dz else None,
+        model_id=request.model_id or None,
+        rank_by=_name('rank_by', request.rank_by, RANK_BY),
+        metric=_name('metric', request.metric, METRIC), diversity=request.diversity)
 
 
-def _box(request: QueryMemory.Request) -> Box:
+def query_from_image_request(request: QueryMemoryByImage.Request, map_frame: str, default_k: int,
+                             z: Vector, model_id: str) -> MemoryQuery:
+    """z: latent of its picture. Raises ConfigurationError or InputError that name the field."""
+    pose = _pose(request.pose, map_frame)
+    return MemoryQuery(
+        k=request.k or default_k, vector=z, model_id=model_id, pose=pose,
+        radius_m=(request.radius_m or None) if pose else None,
+        session=request.session or None, map_id=request.map_id or None,
+        diversity=request.diversity)
+
+
+def selection_from_request(request: ForgetMemories.Request) -> MemorySelection:
+    """Raises ConfigurationError that names the field, also where nothing is selected."""
+    is_around = request.radius_m != 0.0  # a negative one is refused below
+    center = request.center
+    return MemorySelection(
+        ids=tuple(request.ids), session=request.session or None, robot=request.robot or None,
+        map_id=request.map_id or None, labels=tuple(request.labels),
+        after=_seconds(request.after), before=_seconds(request.before),
+        center=Position(center.x, center.y, center.z) if is_around else None,
+        radius_m=request.radius_m if is_around else None,
+        box=_box(request) if request.use_box else None, everything=request.everything)
+
+
+def _name(field: str, number: int, numbers: Mapping[Name, int]) -> Name:
+    """Name of a constant of the messages."""
+    for name, known in numbers.items():
+        if number == known:
+            return name
+    raise ConfigurationError(f'{field} must be one of ' + ', '.join(
+        f'{known} ({name})' for name, known in numbers.items()) + f', got {number}')
+
+
+def _pose(stamped: PoseStamped, map_frame: str) -> Pose | None:
+    return map_pose_from_msg(stamped, map_frame) if stamped.header.frame_id else None
+
+
+def _box(request: QueryMemory.Request | ForgetMemories.Request) -> Box:
     low, high = request.box_min, request.box_max
     return Box(Position(low.x, low.y, low.z), Position(high.x, high.y, high.z))
 

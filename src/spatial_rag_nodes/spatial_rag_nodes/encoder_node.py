@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from spatial_rag_core.errors import InputError
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.records import Vector
 from spatial_rag_core.settings import Settings
@@ -14,17 +15,20 @@ from spatial_rag_core.streams.newest_first import NewestFirstWorker
 from spatial_rag_core.streams.rate_limiter import RateLimiter
 from spatial_rag_core.streams.stamp_order import StampOrder, Step
 from spatial_rag_msgs.msg import LatentStamped
+from spatial_rag_msgs.srv import EncodeImage
 from spatial_rag_nodes import qos, shared_parameters
 from spatial_rag_nodes.conversions import (
     array_from_vector,
+    floats_from_vector,
     msg_from_latent,
     ns_from_time,
     proprio_from_msg,
     time_from_ns,
 )
 from spatial_rag_nodes.health import Health
-from spatial_rag_nodes.images import depth_from_msg, jpeg_from_rgb, rgb_from_msg
+from spatial_rag_nodes.images import depth_from_msg, DepthMap, jpeg_from_rgb, Rgb, rgb_from_msg
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.service_threads import ServiceThreads
 
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -69,7 +73,7 @@ class _Frame(NamedTuple):
 
 
 class EncoderNode(Node):
-    """Publishes latent and spatial_rag/latent for camera/image_raw."""
+    """Publishes latent and spatial_rag/latent for camera/image_raw; serves encode_image."""
 
     def __init__(self) -> None:
         super().__init__('encoder')
@@ -90,6 +94,10 @@ class EncoderNode(Node):
         self._plain = self.create_publisher(Float32MultiArray, 'latent', qos.stream())
         self._stamped = self.create_publisher(LatentStamped, 'spatial_rag/latent', qos.stream())
         self._worker = NewestFirstWorker(self._health.guarded(self._encode), 'encoder')
+        self._service_threads = ServiceThreads(self, 'encode_image')
+        self._service_threads.create_service(
+            EncodeImage, 'spatial_rag/encode_image', self._health, self._serve,
+            EncodeImage.Response.INVALID_IMAGE)
         self._subscribe()
         meta = self._bundle.metadata
         about = f'{meta.architecture} model {meta.model_id} on {self._bundle.device}'
@@ -178,10 +186,8 @@ class EncoderNode(Node):
 
     def _encode(self, item: tuple[_Frame, Image | CompressedImage | None]) -> None:
         frame, depth = item
-        picture = self._bundle.resize(rgb_from_msg(frame.msg))
-        z = self._bundle.encode_image(
-            picture, None if depth is None else depth_from_msg(depth),
-            self._recent_proprio(frame.arrived_ns))
+        picture, z = self._latent(frame.msg, None if depth is None else depth_from_msg(depth),
+                                  self._recent_proprio(frame.arrived_ns))
         thumbnail = jpeg_from_rgb(picture, self._config['thumbnail_quality'])
         self._stamped.publish(
             msg_from_latent(z, frame.msg.header, self._bundle.model_id, thumbnail))
@@ -189,6 +195,27 @@ class EncoderNode(Node):
         now_ns = time.monotonic_ns()
         self._rate.tick(now_ns)
         self._latency_ms.add((now_ns - frame.arrived_ns) / 1e6)
+
+    def _latent(self, msg: Image | CompressedImage, depth_m: DepthMap | None = None,
+                proprio: Vector | None = None) -> tuple[Rgb, Vector]:
+        """The picture as the encoder sees it, and its latent; from any thread."""
+        picture = self._bundle.resize(rgb_from_msg(msg))
+        return picture, self._bundle.encode_image(picture, depth_m, proprio)
+
+    async def _serve(self, request: EncodeImage.Request,
+                     response: EncodeImage.Response) -> EncodeImage.Response:
+        meta = self._bundle.metadata
+        if meta.uses_depth or meta.proprio_dim:
+            response.code = response.NOT_ALONE
+            response.message = (f'model {meta.model_id} also takes depth or proprioception; a '
+                                'picture alone does not tell where it was taken')
+            return response
+        try:
+            _, z = await self._service_threads.run(self._latent, request.image)
+            response.latent, response.model_id = floats_from_vector(z), meta.model_id
+        except InputError as error:
+            response.code, response.message = response.INVALID_IMAGE, str(error)
+        return response
 
     def _figures(self) -> dict[str, object]:
         p50, p99 = self._latency_ms.percentiles()
@@ -198,6 +225,7 @@ class EncoderNode(Node):
                 'trained': self._bundle.metadata.trained}
 
     def destroy_node(self) -> None:
-        """End the worker, then the node."""
+        """End the threads, then the node."""
+        self._service_threads.close()
         self._worker.close()
         super().destroy_node()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 import functools
+import inspect
+import threading
 import time
 from typing import Any, ParamSpec
 
@@ -30,11 +32,12 @@ class _Problem:
     last_sec: float = 0.0
     logged_sec: float = float('-inf')
     unlogged: int = 0
+    is_held: bool = False
 
 
 class Health:
     """
-    Collects the problems and figures of one node.
+    Collects the problems and figures of one node, from any thread.
 
     figures: called once a second, gives what /diagnostics is to show, in order.
     """
@@ -43,6 +46,7 @@ class Health:
         self._node = node
         self._figures = figures
         self._problems: dict[str, _Problem] = {}
+        self._lock = threading.Lock()
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._name = 'spatial_rag: ' + '/'.join(
             word for word in (node.get_namespace().strip('/'), node.get_name()) if word)
@@ -57,18 +61,29 @@ class Health:
     def report(self, kind: str, message: str, level: bytes = WARN) -> None:
         """Note a problem; the log gets it at once, and then at most every 5 s for each kind."""
         now = time.monotonic()
-        problem = self._problems.setdefault(kind, _Problem(level, message))
-        problem.level, problem.message, problem.last_sec = level, message, now
-        problem.count += 1
-        problem.unlogged += 1
-        if now - problem.logged_sec < LOG_INTERVAL_SEC:
-            return
-        more = f' ({problem.unlogged} times)' if problem.unlogged > 1 else ''
+        with self._lock:
+            problem = self._problems.setdefault(kind, _Problem(level, message))
+            problem.level, problem.message, problem.last_sec = level, message, now
+            problem.count += 1
+            problem.unlogged += 1
+            if now - problem.logged_sec < LOG_INTERVAL_SEC:
+                return
+            more = f' ({problem.unlogged} times)' if problem.unlogged > 1 else ''
+            problem.logged_sec, problem.unlogged = now, 0
         if level == ERROR:  # two lines: rclpy ties a severity to the line that logs
             self._node.get_logger().error(message + more)
         else:
             self._node.get_logger().warning(message + more)
-        problem.logged_sec, problem.unlogged = now, 0
+
+    def hold(self, kind: str, message: str | None, level: bytes = WARN) -> None:
+        """Note a problem that lasts until its message is None; it is counted and logged once."""
+        problem = self._problems.get(kind)
+        if problem is not None and problem.is_held:
+            problem.level, problem.message = level, message or problem.message
+        elif message is not None:
+            self.report(kind, message, level)
+        if kind in self._problems:
+            self._problems[kind].is_held = message is not None
 
     def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
         """Wrap a callback so that nothing that it raises ends the node."""
@@ -82,16 +97,33 @@ class Health:
 
     def serving(self, callback: Callable[[Any, Any], Any],
                 failure_code: int) -> Callable[[Any, Any], Any]:
-        """Wrap a service's callback: what it does not foresee is answered with failure_code."""
+        """
+        Wrap a service's callback: what it does not foresee is answered with failure_code.
+
+        The callback may be a coroutine function.
+        """
+        def failed(error: Exception, response: Any) -> Any:
+            self.report_error(error)
+            response.code, response.message = failure_code, (
+                str(error) if isinstance(error, SpatialRagError) else f'internal error: {error}')
+            return response
+
+        if inspect.iscoroutinefunction(callback):
+            @functools.wraps(callback)
+            async def waiting(request: Any, response: Any) -> Any:
+                try:
+                    return await callback(request, response)
+                except Exception as error:
+                    return failed(error, response)
+            return waiting
+
         @functools.wraps(callback)
-        def wrapper(request: Any, response: Any) -> Any:
+        def direct(request: Any, response: Any) -> Any:
             try:
                 return callback(request, response)
             except Exception as error:
-                self.report_error(error)
-                response.code, response.message = failure_code, f'internal error: {error}'
-                return response
-        return wrapper
+                return failed(error, response)
+        return direct
 
     def report_error(self, error: Exception) -> None:
         """Note an exception: bad input is a warning, all else an error; at the end nothing."""
@@ -121,7 +153,7 @@ class Health:
 
     def _state(self) -> tuple[bytes, str]:
         recent = time.monotonic() - HOLD_SEC
-        present = [p for p in list(self._problems.values()) if p.last_sec >= recent]
+        present = [p for p in list(self._problems.values()) if p.is_held or p.last_sec >= recent]
         if not present:
             return DiagnosticStatus.OK, 'ok'
         worst = max(present, key=lambda problem: (problem.level, problem.last_sec))

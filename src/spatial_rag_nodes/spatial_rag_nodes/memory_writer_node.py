@@ -1,86 +1,84 @@
-"""Stores each latent with its pose and action in the memory file."""
+"""Stores each latent that is worth remembering, with its pose and action, in the memory file."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-import time
 
-from spatial_rag_core.errors import JournalError
+from spatial_rag_core.errors import ConfigurationError, InputError, JournalError
+from spatial_rag_core.memory.admission import Admission
+from spatial_rag_core.memory.capacity import CapacityKeeper
+from spatial_rag_core.memory.commit_queue import CommitConfig
+from spatial_rag_core.memory.committer import Committer
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
-from spatial_rag_core.memory.writer import MemoryWriter, WriterConfig
+from spatial_rag_core.memory.live_forgetting import forget_selected
+from spatial_rag_core.memory.writer import MemoryWriter
 from spatial_rag_core.records import Pose, Vector
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.action_track import ActionTrack
-from spatial_rag_core.streams.metrics import LatencyWindow
 from spatial_rag_core.streams.motion import MotionActions
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
 from spatial_rag_core.streams.stamp_order import Step
 from spatial_rag_msgs.msg import LatentStamped
-from spatial_rag_nodes import qos, shared_parameters
-from spatial_rag_nodes.conversions import sample_from_msg
+from spatial_rag_msgs.srv import ForgetMemories
+from spatial_rag_nodes import qos, shared_parameters, writer_parameters
+from spatial_rag_nodes.conversions import sample_from_msg, selection_from_request
 from spatial_rag_nodes.health import ERROR, Health
-from spatial_rag_nodes.motion_inputs import (
-    ACTION_PARAMETERS,
-    POSE_PARAMETERS,
-    subscribe_action,
-    subscribe_pose,
-)
-from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.motion_inputs import subscribe_action, subscribe_pose
+from spatial_rag_nodes.parameters import NodeParameters
+from spatial_rag_nodes.service_threads import BusyError, ServiceThreads
 
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
-RETRY_PERIOD_SEC = 0.2
-"""How often that is stored which could not be when it came."""
+LOOK_PERIOD_SEC = 0.1
+"""How often latents are looked at whose pose does not come, and what the file has to say."""
 
-
-def _parameters(settings: Settings) -> tuple[Parameter, ...]:
-    return (
-        shared_parameters.MEMORY_PATH,
-        shared_parameters.z_dim(settings),
-        shared_parameters.action_dim(settings),
-        *POSE_PARAMETERS,
-        *ACTION_PARAMETERS,
-        Parameter('pose_wait_sec', 0.2, 'How long a latent waits for the pose after it', 's',
-                  0.0, 10.0),
-        Parameter('h3_resolution', 13, 'H3 resolution of the cells', '', 0, 15),
-        Parameter('datum_latitude_deg', 0.0, 'Where the map origin lies', 'deg', -90.0, 90.0),
-        Parameter('datum_longitude_deg', 0.0, 'Where the map origin lies', 'deg', -180.0, 180.0),
-        Parameter('datum_heading_deg', 0.0, 'From east to the map x axis, counter-clockwise',
-                  'deg', -360.0, 360.0),
-        Parameter('robot', '', 'Name of this robot, written into each memory'),
-        Parameter('map_id', '', 'Name of the map, written into each memory'),
-        Parameter('session', '', 'Name of this episode; empty: a new one is made up'),
-    )
+_parameters = writer_parameters.declared
 
 
 class MemoryWriterNode(Node):
-    """Subscribes to spatial_rag/latent, pose and actions; writes the memory file."""
+    """
+    Subscribes to spatial_rag/latent, pose and actions; writes the memory file.
+
+    It writes in a thread of its own (Committer), thins in another (CapacityKeeper), and serves
+    spatial_rag/forget_memories in a third: its topics wait for none of them.
+    """
 
     def __init__(self) -> None:
         super().__init__('memory_writer')
         parameters = self._config = NodeParameters(
-            self, _parameters(Settings.from_environment()))
-        self._journal = Journal.open_writer(shared_parameters.memory_path(parameters),
-                                            _journal_spec(parameters))
+            self, _parameters(Settings.from_environment()), self._follow_parameters)
         self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
         self._actions = ActionTrack(parameters['action_timeout_sec'])
+        config = writer_parameters.writer_config(parameters)
+        admission = Admission(writer_parameters.admission_config(parameters))
+        self._committer = Committer(self._open_journal,
+                                    CommitConfig(parameters['commit_period_sec']))
+        self._keeper = CapacityKeeper(self._committer, parameters['capacity'])
         self._writer = MemoryWriter(
-            self._journal, self._poses, self._action_source(), WriterConfig(
-                parameters['robot'], parameters['map_id'], parameters['session'],
-                parameters['pose_wait_sec']))
-        self._commit_ms = LatencyWindow()
-        self._unplaced = self._skipped = 0
+            self._committer, self._poses, self._action_source(), config, admission)
+        self._unplaced = self._skipped = self._begun_anew = 0
         self._health = Health(self, self._figures)
         subscribe_pose(self, self._health, parameters, self._on_pose)
         subscribe_action(self, self._health, parameters, self._on_action)
         self.create_subscription(LatentStamped, 'spatial_rag/latent',
                                  self._health.guarded(self._on_latent), qos.stream())
-        self.create_timer(RETRY_PERIOD_SEC, self._health.guarded(self._commit),
+        self.create_timer(LOOK_PERIOD_SEC, self._health.guarded(self._look),
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.get_logger().info(f'writing to {self._journal.path} ({self._journal.last_seq} '
+        self._threads = ServiceThreads(self, 'forget')
+        self.create_service(
+            ForgetMemories, 'spatial_rag/forget_memories', self._health.serving(
+                self._serve_forget, ForgetMemories.Response.MEMORY_UNAVAILABLE),
+            callback_group=ReentrantCallbackGroup())
+        self.get_logger().info(f'writing to {self._committer.path} ({self._committer.count} '
                                f'memories so far), session {self._writer.session}')
+
+    def _open_journal(self) -> Journal:
+        return Journal.open_writer(
+            shared_parameters.memory_path(self._config),
+            writer_parameters.journal_spec(self._config), self._config['durability'],
+            self.get_fully_qualified_name())
 
     def _action_source(self) -> Callable[[int], Vector | None]:
         if self._config['action_source'] != 'motion':
@@ -88,9 +86,14 @@ class MemoryWriterNode(Node):
         return MotionActions(self._poses, self._config['action_dim'],
                              self._config['pose_axes']).at
 
+    def _follow_parameters(self) -> None:
+        self._writer.admission.config = writer_parameters.admission_config(self._config)
+        if self._keeper.capacity != self._config['capacity']:
+            self._keeper.set_capacity(self._config['capacity'])
+
     def _on_pose(self, stamp_ns: int, pose: Pose) -> None:
         self._writer.add_pose(stamp_ns, pose)
-        self._commit_unless_blocked()
+        self._advance()
 
     def _on_action(self, action: Vector) -> None:
         self._actions.add(action, self._poses.newest_ns)
@@ -101,52 +104,72 @@ class MemoryWriterNode(Node):
             self._health.report('time jump', 'time ran backwards (a looped bag or a reset '
                                 f'clock); new session {self._writer.session}')
         self._skipped += step in (Step.REPEATED, Step.LATE)
-        self._commit_unless_blocked()
+        self._advance()
 
-    def _commit_unless_blocked(self) -> None:
-        """Store at once; a file that refuses is left to the timer, not asked at each message."""
-        if not self._writer.backlog:
-            self._commit()
-
-    def _commit(self) -> None:
-        start, before = time.perf_counter(), self._writer.stored
-        try:
-            unplaced = self._writer.commit()
-        except JournalError as error:
-            self._health.report('journal', f'{error}; {self._writer.backlog} memories wait', ERROR)
-            if self._journal.is_detached:
-                self._begin_anew()
-            return
-        if self._writer.stored > before:
-            self._commit_ms.add((time.perf_counter() - start) * 1e3)
-        for error in unplaced:
+    def _advance(self) -> None:
+        for error in self._writer.advance():
             self._unplaced += 1
             self._health.report('no pose', f'a latent is not remembered: {error}')
 
-    def _begin_anew(self) -> None:
-        """The file is gone: go on with the one that is now there, or a new one."""
-        journal = Journal.open_writer(self._journal.path, self._journal.spec)
-        self._journal.close()
-        self._journal = journal
-        self._writer.move_to(journal)
-        self.get_logger().warning(f'going on in {journal.path} ({journal.last_seq} memories)')
+    def _look(self) -> None:
+        self._advance()
+        for error in self._committer.take_errors():
+            self._tell('journal', error, f'; {self._committer.backlog} memories wait')
+        if (problem := self._keeper.take_error()) is not None:
+            self._tell('capacity', problem, f'; the capacity {self._keeper.capacity} is not kept')
+        self._health.hold('full', self._too_full())
+        if self._committer.begun_anew != self._begun_anew:
+            self._begun_anew = self._committer.begun_anew
+            self.get_logger().warning(
+                f'going on in {self._committer.path} ({self._committer.count} memories)')
+
+    def _tell(self, kind: str, error: Exception, consequence: str) -> None:
+        if isinstance(error, JournalError):
+            self._health.report(kind, f'{error}{consequence}', ERROR)
+        else:
+            self._health.report_error(error)
+
+    def _too_full(self) -> str | None:
+        if not self._keeper.is_exhausted:
+            return None
+        return (f'{self._committer.count} memories exceed capacity {self._keeper.capacity}, but '
+                'each is the only one of its cell; raise capacity or lower h3_resolution of a '
+                'new memory')
+
+    async def _serve_forget(self, request: ForgetMemories.Request,
+                            response: ForgetMemories.Response) -> ForgetMemories.Response:
+        try:
+            response.count = await self._threads.run(
+                forget_selected, self._committer, selection_from_request(request),
+                request.dry_run)
+        except (ConfigurationError, InputError) as error:
+            response.code, response.message = response.INVALID_REQUEST, str(error)
+        except (JournalError, BusyError) as error:
+            response.code, response.message = response.MEMORY_UNAVAILABLE, str(error)
+        return response
 
     def _figures(self) -> dict[str, object]:
-        p50, p99 = self._commit_ms.percentiles()
-        return {'memories_stored': self._writer.stored, 'commit_ms_p50': p50,
-                'commit_ms_p99': p99, 'latents_without_pose': self._unplaced,
-                'latents_repeated_or_late': self._skipped, 'backlog': self._writer.backlog,
-                'memories_lost': self._writer.lost, 'session': self._writer.session,
-                'memory_path': self._journal.path}
+        p50, p99 = self._committer.commit_ms()
+        not_admitted = self._writer.admission.not_admitted
+        return {'memories_stored': self._committer.stored,
+                'memories_not_admitted': sum(not_admitted.values()),
+                **{f'not_admitted_{reason}': count for reason, count in not_admitted.items()},
+                'commit_ms_p50': p50, 'commit_ms_p99': p99,
+                'latents_without_pose': self._unplaced,
+                'latents_repeated_or_late': self._skipped, 'backlog': self._committer.backlog,
+                'memories_lost': self._committer.lost,
+                'memories_in_file': self._committer.count, 'capacity': self._keeper.capacity,
+                'memories_thinned': self._keeper.thinned,
+                'session': self._writer.session, 'memory_path': self._committer.path}
 
     def destroy_node(self) -> None:
         """Store what is still waiting, then end."""
         self._health.guarded(self._writer.finish)()
-        self._journal.close()
+        self._keeper.close()
+        waiting = self._committer.backlog
+        if not self._committer.close():
+            reason = (self._committer.take_errors() or ['the disk does not answer'])[-1]
+            self.get_logger().error(f'{waiting} memories that waited could not be stored: '
+                                    f'{reason}')
+        self._threads.close()
         super().destroy_node()
-
-
-def _journal_spec(parameters: NodeParameters) -> JournalSpec:
-    return JournalSpec(**{name: parameters[name] for name in (
-        'z_dim', 'action_dim', 'h3_resolution', 'datum_latitude_deg', 'datum_longitude_deg',
-        'datum_heading_deg', 'map_frame')})

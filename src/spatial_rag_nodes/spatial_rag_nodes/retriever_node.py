@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 import time
 
-from spatial_rag_core.errors import (
-    ConfigurationError,
-    InputError,
-    JournalError,
-    ModelMismatchError,
-    PoseError,
-)
+from spatial_rag_core.errors import JournalError, PoseError
+from spatial_rag_core.memory.index_config import index_maker
 from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.memory.writer import LatentSample
-from spatial_rag_core.records import Hit, MemoryQuery, Pose
+from spatial_rag_core.records import MemoryQuery, Pose
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
+from spatial_rag_core.streams.newest_first import NewestFirstWorker
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
 from spatial_rag_core.streams.stamp_order import Step
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
-from spatial_rag_msgs.srv import MemoryStats, QueryMemory
 from spatial_rag_nodes import qos, shared_parameters
-from spatial_rag_nodes.conversions import (
-    fill_stats,
-    msg_from_hit,
-    msg_from_pose,
-    query_from_request,
-    RANK_BY,
-    sample_from_msg,
-)
-from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.conversions import msg_from_hit, msg_from_pose, RANK_BY, sample_from_msg
+from spatial_rag_nodes.health import ERROR, Health
+from spatial_rag_nodes.index_parameters import index_config, INDEX_PARAMETERS
 from spatial_rag_nodes.motion_inputs import POSE_PARAMETERS, subscribe_pose
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.refresher import Refresher
+from spatial_rag_nodes.retriever_services import RetrieverServices
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import Header
 
@@ -41,51 +32,62 @@ from std_msgs.msg import Header
 def _parameters(settings: Settings) -> tuple[Parameter, ...]:
     return (
         shared_parameters.MEMORY_PATH,
+        *INDEX_PARAMETERS,
         *POSE_PARAMETERS,
         Parameter('k', settings.topk, 'Memories for each latent', '', 1, 1024, live=True),
         Parameter('radius_m', 5.0, 'Memories lie at most this far from the robot', 'm',
                   0.01, 100000.0, live=True),
+        Parameter('max_dz_m', 0.0, 'Memories lie at most this much higher or lower than the '
+                  'robot, for buildings of several floors; 0: not bounded', 'm', 0.0, 100000.0,
+                  live=True),
         Parameter('min_age_sec', 3.0, 'Memories lie at least this far in time from the frame, '
                   'before or after it', 's', 0.0, 1e9, live=True),
+        Parameter('map_id', '', 'Only memories of this map; empty: of all', live=True),
         Parameter('rank_by', 'latent', 'Nearest by latent, or by pose', live=True,
                   choices=('latent', 'pose')),
-        Parameter('refresh_period_sec', 0.1, 'How often the memory file is looked at for new '
-                  'memories', 's', 0.01, 10.0),
+        Parameter('metric', 'l2', 'Distance of latents: l2, or cosine (1 - cos)', live=True,
+                  choices=('l2', 'cosine')),
+        Parameter('diversity', 0.0, '0: the nearest; towards 1 memories that are unlike each '
+                  'other count more', '', 0.0, 1.0, live=True),
+        Parameter('refresh_period_sec', 0.02, 'How often the memory file is looked at for new '
+                  'memories', 's', 0.005, 10.0),
+        Parameter('encoder_timeout_sec', 2.0, 'query_memory_by_image waits so long for the '
+                  'encoder', 's', 0.01, 60.0, live=True),
     )
 
 
 class RetrieverNode(Node):
-    """Publishes spatial_rag/retrieved for each latent; serves query_memory and memory_stats."""
+    """
+    Publishes spatial_rag/retrieved for each latent, and answers services.
+
+    Latents are looked up in the executor's thread, or in one of their own where the index is
+    not in this process' memory, and wait for nothing else: memories come in in another thread
+    (Refresher), and services are answered in others (RetrieverServices).
+    """
 
     def __init__(self) -> None:
         super().__init__('retriever')
         parameters = self._config = NodeParameters(
             self, _parameters(Settings.from_environment()))
-        self._retriever = Retriever(shared_parameters.memory_path(parameters),
-                                    map_frame=parameters['map_frame'])
-        self._retriever.refresh()
+        path, index = shared_parameters.memory_path(parameters), index_config(parameters)
+        self._retriever = Retriever(path, index_maker(index, path), parameters['map_frame'])
+        self._retriever.open()
         self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
         self._search_ms, self._rate = LatencyWindow(), RateWindow()
-        self._without_pose = 0
+        self._without_pose = self._dropped = 0
         self._health = Health(self, self._figures)
-        subscribe_pose(self, self._health, parameters, self._on_pose)
+        self._refresher = Refresher(
+            self._retriever, parameters['refresh_period_sec'], self._health)
+        self._memory_services = RetrieverServices(
+            self, parameters, self._health, self._retriever, self._refresher)
+        self._worker = None if index.kind == 'embedded' else NewestFirstWorker(
+            self._health.guarded(self._look_up), 'lookups')
         self._publisher = self.create_publisher(
             RetrievedMemories, 'spatial_rag/retrieved', qos.stream())
+        subscribe_pose(self, self._health, parameters, self._on_pose)
         self.create_subscription(LatentStamped, 'spatial_rag/latent',
                                  self._health.guarded(self._on_latent), qos.stream())
-        self.create_service(
-            QueryMemory, 'spatial_rag/query_memory', self._health.serving(
-                self._serve_query, QueryMemory.Response.MEMORY_UNAVAILABLE))
-        self.create_service(
-            MemoryStats, 'spatial_rag/memory_stats', self._health.serving(
-                self._serve_stats, MemoryStats.Response.MEMORY_UNAVAILABLE))
-        self.create_timer(parameters['refresh_period_sec'], self._health.guarded(self._refresh),
-                          clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.get_logger().info(f'reading {self._retriever.path}: '
-                               f'{self._retriever.index_count} memories')
-
-    def _refresh(self) -> None:
-        self._retriever.refresh()
+        self.get_logger().info(f'reading {path}')
 
     def _on_pose(self, stamp_ns: int, pose: Pose) -> None:
         if self._poses.insert(stamp_ns, pose) is Step.JUMPED_BACK:
@@ -97,70 +99,82 @@ class RetrieverNode(Node):
             stamp=msg.header.stamp, frame_id=self._config['map_frame']),
             model_id=msg.model_id, rank_by=RANK_BY[self._config['rank_by']])
         try:
-            self._look_up(sample_from_msg(msg), answer)
-        finally:
-            self._publisher.publish(answer)  # also where it is empty: the predictor waits for it
-            self._rate.tick(time.monotonic_ns())
+            sample = sample_from_msg(msg)
+            pose = self._pose_at(sample.stamp_ns)
+        except Exception:
+            self._publish(answer)
+            raise
+        answer.pose, answer.pose_valid = msg_from_pose(pose), True
+        item = self._standing_query(sample, pose), answer
+        if self._worker is None:
+            self._look_up(item)
+        else:
+            self._dropped += not self._worker.put(item)
 
-    def _look_up(self, sample: LatentSample, answer: RetrievedMemories) -> None:
+    def _pose_at(self, stamp_ns: int) -> Pose:
         try:
-            pose = self._poses.at(sample.stamp_ns)
+            return self._poses.at(stamp_ns)
         except PoseError as error:
             self._without_pose += 1
             raise PoseError(f'nothing is retrieved for a latent: {error}') from error
-        answer.pose, answer.pose_valid = msg_from_pose(pose), True
+
+    def _look_up(self, item: tuple[MemoryQuery, RetrievedMemories]) -> None:
+        query, answer = item
         start = time.perf_counter()
-        hits = self._retriever.query(self._standing_query(sample, pose))
-        answer.search_time_ms = (time.perf_counter() - start) * 1e3
-        self._search_ms.add(answer.search_time_ms)
-        answer.memories = self._messages(hits)
+        try:
+            hits = self._retriever.query(query)
+            answer.search_time_ms = (time.perf_counter() - start) * 1e3
+            self._search_ms.add(answer.search_time_ms)
+            answer.memories = [msg_from_hit(hit, self._config['map_frame']) for hit in hits]
+        finally:
+            self._publish(answer)
+
+    def _publish(self, answer: RetrievedMemories) -> None:
+        """Also where it is empty: the predictor waits for it."""
+        self._publisher.publish(answer)
+        self._rate.tick(time.monotonic_ns())
 
     def _standing_query(self, sample: LatentSample, pose: Pose) -> MemoryQuery:
+        config = self._config
         return MemoryQuery(
-            k=self._config['k'], vector=sample.z, pose=pose,
-            radius_m=self._config['radius_m'], rank_by=self._config['rank_by'],
-            min_age_sec=self._config['min_age_sec'], timestamp=sample.stamp_ns / 1e9,
-            model_id=sample.model_id)
-
-    def _messages(self, hits: list[Hit]) -> list[object]:
-        return [msg_from_hit(hit, self._config['map_frame']) for hit in hits]
-
-    def _serve_query(self, request: QueryMemory.Request,
-                     response: QueryMemory.Response) -> QueryMemory.Response:
-        start = time.perf_counter()
-        try:
-            self._retriever.refresh()
-            query = query_from_request(request, self._config['map_frame'],
-                                       self._config['k'],
-                                       self.get_clock().now().nanoseconds / 1e9)
-            response.memories = self._messages(
-                self._retriever.query(query, request.with_thumbnails))
-        except (ConfigurationError, InputError) as error:
-            response.code, response.message = response.INVALID_REQUEST, str(error)
-        except ModelMismatchError as error:
-            response.code, response.message = response.WRONG_MODEL, str(error)
-        except JournalError as error:
-            response.code, response.message = response.MEMORY_UNAVAILABLE, str(error)
-        response.search_time_ms = (time.perf_counter() - start) * 1e3
-        return response
-
-    def _serve_stats(self, _request: MemoryStats.Request,
-                     response: MemoryStats.Response) -> MemoryStats.Response:
-        try:
-            self._retriever.refresh()
-            fill_stats(response, self._retriever)
-        except JournalError as error:
-            response.code, response.message = response.MEMORY_UNAVAILABLE, str(error)
-        return response
+            k=config['k'], vector=sample.z, pose=pose, radius_m=config['radius_m'],
+            max_dz_m=config['max_dz_m'] or None, rank_by=config['rank_by'],
+            min_age_sec=config['min_age_sec'], timestamp=sample.stamp_ns / 1e9,
+            map_id=config['map_id'] or None, model_id=sample.model_id,
+            metric=config['metric'], diversity=config['diversity'])
 
     def _figures(self) -> dict[str, object]:
+        self._tell_state()
         p50, p99 = self._search_ms.percentiles()
-        return {'retrieval_hz': self._rate.rate_hz(time.monotonic_ns()), 'search_ms_p50': p50,
-                'search_ms_p99': p99, 'memories_in_index': self._retriever.index_count,
-                'cells': self._retriever.cell_count, 'latents_without_pose': self._without_pose,
-                'memory_path': self._retriever.path}
+        figures = {
+            'retrieval_hz': self._rate.rate_hz(time.monotonic_ns()), 'search_ms_p50': p50,
+            'search_ms_p99': p99, 'memories_in_index': self._retriever.index_count,
+            'lag_memories': self._lag(), 'cells': self._retriever.cell_count,
+            'latents_without_pose': self._without_pose, 'latents_dropped': self._dropped,
+            'index': self._config['index'], 'memory_path': self._retriever.path}
+        if (shipping := self._retriever.shipping) is not None:
+            figures |= {f'shipping_{name}': value for name, value in asdict(shipping).items()}
+        return figures
+
+    def _tell_state(self) -> None:
+        loading = self._retriever.loading
+        self._health.hold('loading', loading and (
+            f'loading {loading[0]} of {loading[1]} memories; those that are not loaded yet are '
+            'not retrieved'))
+        self._health.hold('damage', self._retriever.damage and (
+            f'{self._retriever.path}: {self._retriever.damage}'), ERROR)
+
+    def _lag(self) -> int | str:
+        """Memories in the file that cannot be found yet."""
+        try:
+            return self._retriever.stats().count - self._retriever.index_count
+        except JournalError:
+            return 'unknown'
 
     def destroy_node(self) -> None:
-        """Close the memory file, then end."""
-        self._retriever.close()
+        """End the threads and close the memory file, then end."""
+        if self._worker is not None:
+            self._worker.close()
+        self._refresher.close()
+        self._memory_services.close()
         super().destroy_node()

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from spatial_rag_core.errors import ActionError, PoseError
-from spatial_rag_core.records import Hit, Memory, Pose, Position, Quaternion
+from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
+from spatial_rag_core.records import (
+    Box,
+    Hit,
+    Memory,
+    MemoryQuery,
+    MemorySelection,
+    Pose,
+    Position,
+    Quaternion,
+)
+from spatial_rag_msgs.srv import ForgetMemories, QueryMemory, QueryMemoryByImage
 from spatial_rag_nodes import conversions
 
-from geometry_msgs.msg import PoseStamped, Twist
+from geometry_msgs.msg import Point, PoseStamped, Twist
 from nav_msgs.msg import Odometry
 import numpy as np
 import pytest
@@ -69,3 +80,96 @@ def test_a_hit_carries_the_whole_record() -> None:
 def test_no_memories_make_an_empty_matrix() -> None:
     from spatial_rag_msgs.msg import RetrievedMemories
     assert conversions.recollection_from_msg(RetrievedMemories(), 32).memories.shape == (0, 32)
+
+
+AT_POSE = PoseStamped(header=Header(frame_id='map'), pose=conversions.msg_from_pose(POSE))
+STAMP = conversions.time_from_ns(5_500_000_000)
+BOX = Box(Position(-1.0, -2.0, -3.0), Position(1.0, 2.0, 3.0))
+CORNERS = {'use_box': True, 'box_min': Point(x=-1.0, y=-2.0, z=-3.0),
+           'box_max': Point(x=1.0, y=2.0, z=3.0)}
+
+
+@pytest.mark.parametrize(('fields', 'expected'), [
+    ({'k': 3}, {'k': 3}),
+    ({'metric': 1}, {'metric': 'cosine'}),
+    ({'diversity': 0.5}, {'diversity': 0.5}),
+    ({'model_id': 'author'}, {'model_id': 'author'}),
+    (CORNERS, {'box': BOX}),
+    ({'pose': AT_POSE}, {'pose': POSE}),
+    ({'pose': AT_POSE, 'radius_m': 2.5}, {'pose': POSE, 'radius_m': 2.5}),
+    ({'pose': AT_POSE, 'use_max_dz': True}, {'pose': POSE, 'max_dz_m': 0.0}),
+    ({'pose': AT_POSE, 'max_dz': 1.5}, {'pose': POSE}),
+    ({'pose': AT_POSE, 'use_max_dz': True, 'max_dz': 1.5}, {'pose': POSE, 'max_dz_m': 1.5}),
+    ({'rank_by': 1, 'pose': AT_POSE}, {'rank_by': 'pose', 'pose': POSE}),
+    ({'min_age_sec': 2.0}, {'min_age_sec': 2.0}),
+    ({'after': STAMP, 'before': STAMP}, {'after': 5.5, 'before': 5.5}),
+    ({'session': 's', 'robot': 'r', 'map_id': 'm', 'labels': ['door', 'red']},
+     {'session': 's', 'robot': 'r', 'map_id': 'm', 'labels': ('door', 'red')}),
+])
+def test_each_field_of_a_query_request_is_that_of_the_query(
+        fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    request = QueryMemory.Request(latent=[1.0, 2.0], **fields)
+    query = conversions.query_from_request(request, 'map', default_k=9, now_sec=77.0)
+    assert query.vector is not None
+    assert query.vector.tolist() == [1.0, 2.0]
+    plain = MemoryQuery(**{'k': 9, 'timestamp': 77.0, 'vector': query.vector, **expected})
+    assert {**vars(query), 'pose': None} == {**vars(plain), 'pose': None}
+    assert (query.pose is None) == (plain.pose is None)
+
+
+@pytest.mark.parametrize(('fields', 'reason'), [
+    ({'rank_by': 2}, r'rank_by must be one of 0 \(latent\), 1 \(pose\), got 2'),
+    ({'metric': 2}, r'metric must be one of 0 \(l2\), 1 \(cosine\), got 2'),
+    ({'diversity': 1.5}, r'diversity must lie in \[0, 1\], got 1.5'),
+    ({'diversity': math.nan}, 'diversity must lie'),
+    ({'use_max_dz': True, 'max_dz': 1.0}, 'max_dz_m 1.0 needs a pose'),
+    ({'labels': ['']}, 'labels must be a tuple of words'),
+])
+def test_a_query_out_of_range_is_refused_with_the_field(
+        fields: dict[str, Any], reason: str) -> None:
+    request = QueryMemory.Request(latent=[1.0, 2.0], **fields)
+    with pytest.raises(ConfigurationError, match=reason):
+        conversions.query_from_request(request, 'map', default_k=9, now_sec=77.0)
+
+
+def test_a_query_by_image_looks_around_its_pose_or_everywhere() -> None:
+    z = np.float32([1, 2])
+    request = QueryMemoryByImage.Request(radius_m=3.0, session='s', map_id='m', diversity=0.5)
+    query = conversions.query_from_image_request(request, 'map', 9, z, 'author')
+    assert (query.k, query.pose, query.radius_m) == (9, None, None)
+    assert (query.session, query.map_id, query.diversity) == ('s', 'm', 0.5)
+    assert (query.vector is z, query.model_id) == (True, 'author')
+    request.pose, request.k = AT_POSE, 4
+    query = conversions.query_from_image_request(request, 'map', 9, z, 'author')
+    assert query.pose is not None
+    assert (query.k, query.pose.position, query.radius_m) == (4, POSE.position, 3.0)
+
+
+@pytest.mark.parametrize(('fields', 'expected'), [
+    ({'ids': ['a', 'b']}, {'ids': ('a', 'b')}),
+    ({'session': 's', 'robot': 'r', 'map_id': 'm', 'labels': ['door']},
+     {'session': 's', 'robot': 'r', 'map_id': 'm', 'labels': ('door',)}),
+    ({'after': STAMP}, {'after': 5.5}),
+    ({'before': STAMP}, {'before': 5.5}),
+    ({'center': Point(x=1.0, y=2.0, z=3.0), 'radius_m': 4.0},
+     {'center': Position(1.0, 2.0, 3.0), 'radius_m': 4.0}),
+    (CORNERS, {'box': BOX}),
+    ({'everything': True}, {'everything': True}),
+])
+def test_each_field_of_a_forget_request_is_that_of_the_selection(
+        fields: dict[str, Any], expected: dict[str, Any]) -> None:
+    request = ForgetMemories.Request(**fields)
+    assert conversions.selection_from_request(request) == MemorySelection(**expected)
+
+
+@pytest.mark.parametrize(('fields', 'reason'), [
+    ({}, 'nothing is selected'),
+    ({'center': Point(x=1.0)}, 'nothing is selected'),
+    ({'radius_m': -1.0}, 'radius_m must lie in'),
+    ({'radius_m': math.nan}, 'radius_m must lie in'),
+    ({'use_box': True, 'box_min': Point(x=1.0)}, 'low corner'),
+])
+def test_a_forget_request_that_names_nothing_or_nonsense_is_refused(
+        fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
+        conversions.selection_from_request(ForgetMemories.Request(**fields))

@@ -14,6 +14,7 @@ from spatial_rag_core.models.untrained import create_untrained_bundle
 from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.settings import Settings
 from spatial_rag_msgs.msg import LatentStamped
+from spatial_rag_msgs.srv import EncodeImage
 from spatial_rag_nodes.conversions import array_from_vector, ns_from_time, time_from_ns
 from spatial_rag_nodes.encoder_node import PROPRIO_TIMEOUT_SEC
 from spatial_rag_nodes.images import image_from_depth
@@ -119,6 +120,51 @@ def test_a_bad_picture_is_refused_in_one_line_and_the_next_one_is_encoded(
         'encoder', lambda status, _: status.level == b'\x01' and reason in status.message)
     assert int(values['problem ImageError']) >= 1
     rig.send_until_answered(image(picture(), 0))
+
+
+def encode(rig: Rig, message: Image) -> EncodeImage.Response:
+    return rig.probe.call(EncodeImage, '/spatial_rag/encode_image',
+                          EncodeImage.Request(image=message))
+
+
+def test_a_picture_that_is_asked_about_gets_the_latent_that_the_stream_would_give_it(
+        rig: Rig) -> None:
+    large = cv2.resize(picture(4), (640, 480))
+    streamed = rig.send_until_answered(image(large, 0))
+    count = len(rig.stamped)
+    answer = encode(rig, image(large, 0))
+    assert (answer.code, answer.message) == (answer.OK, '')
+    assert (answer.model_id, list(answer.latent)) == (streamed.model_id, list(streamed.z))
+    rig.send_until_answered(image(picture(), 0))
+    assert len(rig.stamped) == count + 1, 'what was asked about is not in the stream'
+
+
+@pytest.mark.parametrize(('changes', 'reason'), [
+    ({'encoding': 'nonsense'}, "'nonsense'"), ({'data': b'short'}, '5 bytes'),
+    ({'height': 0, 'width': 0, 'step': 0, 'data': b''}, '0x0 px'),
+    ({'height': 40_000, 'width': 40_000, 'step': 40_000, 'data': b''}, '40000x40000 px')])
+def test_a_bad_picture_that_is_asked_about_is_refused_with_the_reason(
+        rig: Rig, changes: dict[str, Any], reason: str) -> None:
+    answer = encode(rig, image(picture(), 0, **changes))
+    assert answer.code == answer.INVALID_IMAGE
+    assert reason in answer.message
+    assert not len(answer.latent)
+
+
+def test_the_stream_goes_on_while_pictures_are_asked_about(rig: Rig) -> None:
+    before = rig.counts_after(rig.send_until_answered(image(picture(), 0)))
+    client = rig.probe.node.create_client(EncodeImage, '/spatial_rag/encode_image')
+    rig.probe.until(client.service_is_ready)
+    large = image(cv2.resize(picture(), (640, 480)), 0)
+    asked, first_ns = [], rig.stamp_ns
+    for number in range(20):
+        asked += [client.call_async(EncodeImage.Request(image=large)) for _ in range(3)]
+        rig.send_until_answered(image(picture(number), 0))
+    rig.probe.until(lambda: all(future.done() for future in asked))
+    assert {future.result().code for future in asked} == {EncodeImage.Response.OK}
+    assert (rig.stamp_ns - first_ns) / STEP_NS < 40, 'each frame had to be sent twice'
+    after = rig.counts_after(rig.send_until_answered(image(picture(), 0)))
+    assert after['frames_dropped'] == before['frames_dropped']
 
 
 def test_repeated_and_late_frames_are_not_encoded_and_a_loop_goes_on(rig: Rig) -> None:
@@ -306,3 +352,6 @@ def test_without_depth_a_picture_is_encoded_alone_after_its_wait_and_counted(
     np.testing.assert_allclose(
         answer.z, Bundle.load(sensing_bundle).encode_image(picture(1)), atol=1e-5)
     rig.diagnostics.wait('encoder', lambda _, values: int(values['frames_without_depth']) >= 1)
+    answer = encode(rig, image(picture(1), 0))
+    assert answer.code == answer.NOT_ALONE
+    assert 'depth or proprioception' in answer.message

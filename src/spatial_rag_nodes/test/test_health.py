@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from spatial_rag_core.errors import JournalError, PoseError
@@ -79,3 +80,36 @@ def test_nothing_that_a_callback_raises_escapes(
     status = status_of(subject, lab)
     assert status.level == level
     assert str(error) in status.message
+
+
+def test_what_lasts_is_logged_once_and_shown_until_it_is_over(
+        subject: Health, lab: Any, clock: Clock, capfd: pytest.CaptureFixture[str]) -> None:
+    for count in range(20):
+        subject.hold('loading', f'{count} of 20')
+        clock.now += health.LOG_INTERVAL_SEC
+    assert capfd.readouterr().err.count(' of 20') == 1
+    status = status_of(subject, lab)
+    assert (status.level, status.message) == (b'\x01', '19 of 20')
+    subject.hold('loading', None)
+    clock.now += health.HOLD_SEC + 1
+    assert status_of(subject, lab).level == b'\x00'
+    subject.hold('loading', None)
+    subject.hold('loading', 'once more')
+    assert capfd.readouterr().err.count('once more') == 1
+    assert subject.problem_count == 2
+
+
+@pytest.mark.parametrize(('error', 'message'), [
+    (JournalError('no file'), 'no file'), (ZeroDivisionError('bug'), 'internal error: bug')])
+def test_what_a_service_does_not_foresee_is_its_answer(
+        subject: Health, error: Exception, message: str) -> None:
+    def serve(_request: object, _response: object) -> object:
+        raise error
+
+    async def serve_later(request: object, response: object) -> object:
+        return serve(request, response)
+    answer = subject.serving(serve, 7)(None, SimpleNamespace())
+    assert (answer.code, answer.message) == (7, message)
+    with pytest.raises(StopIteration) as end:
+        subject.serving(serve_later, 7)(None, SimpleNamespace()).send(None)
+    assert (end.value.value.code, end.value.value.message) == (7, message)

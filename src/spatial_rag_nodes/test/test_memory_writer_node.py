@@ -6,12 +6,14 @@ import math
 from pathlib import Path
 import signal
 import sqlite3
+import time
 from typing import Any
 
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.journal_schema import JournalSpec
 from spatial_rag_core.records import Memory, Pose, Position, Quaternion
 from spatial_rag_msgs.msg import LatentStamped
+from spatial_rag_msgs.srv import ForgetMemories
 from spatial_rag_nodes.conversions import (
     array_from_vector,
     msg_from_latent,
@@ -22,6 +24,8 @@ from spatial_rag_nodes.conversions import (
 from geometry_msgs.msg import PoseStamped
 import numpy as np
 import pytest
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter as RclParameter
 from std_msgs.msg import Float32MultiArray, Header
 
 pytestmark = pytest.mark.ros
@@ -34,12 +38,17 @@ def turned(heading: float) -> Quaternion:
     return Quaternion(0.0, 0.0, math.sin(heading / 2), math.cos(heading / 2))
 
 
+EACH = {'min_travel_m': 0.0, 'min_turn_deg': 0.0}
+"""Parameters with which each moment is remembered, also where the robot stands."""
+
+
 class Rig:
-    """A writer, and a robot that the test plays."""
+    """A writer, and a robot that the test plays; each moment is remembered."""
 
     def __init__(self, lab: Any, path: Path, **parameters: object) -> None:
         self.lab, self.probe, self.path = lab, lab.probe, path
-        self.process = lab.start_node('memory_writer_node', memory_path=path, **parameters)
+        self.process = lab.start_node('memory_writer_node', memory_path=path,
+                                      **{**EACH, **parameters})
         self.pose = self.probe.publisher(PoseStamped, '/pose')
         self.latent = self.probe.publisher(LatentStamped, '/spatial_rag/latent')
         self.action = self.probe.publisher(Float32MultiArray, '/actions') if (
@@ -68,6 +77,23 @@ class Rig:
         with reader:
             found = reader.get(reader.index_rows_after(0).seqs.tolist())
         return [found[seq] for seq in sorted(found)]
+
+    def stand(self, first: int, count: int) -> None:
+        """Send latents, and each with it the pose of a robot that does not move."""
+        for step in range(first, first + count):
+            self.send_pose(T0_NS + step * STEP_NS, 0.0)
+            self.send_latent(T0_NS + step * STEP_NS)
+            self.probe.spin(0.01)
+
+    def forget(self, **fields: object) -> Any:
+        return self.probe.call(ForgetMemories, '/spatial_rag/forget_memories',
+                               ForgetMemories.Request(**fields))
+
+    def set(self, **values: float) -> None:
+        request = SetParameters.Request(parameters=[
+            RclParameter(name, value=value).to_parameter_msg() for name, value in values.items()])
+        answer = self.probe.call(SetParameters, '/memory_writer/set_parameters', request)
+        assert all(result.successful for result in answer.results)
 
     def has(self, count: int) -> bool:
         return self._count() >= count
@@ -260,6 +286,139 @@ def test_ctrl_c_stores_what_waits_and_prints_no_traceback(lab: Any, path: Path) 
     assert 'Traceback' not in rig.process.output
 
 
+def test_ctrl_c_tells_what_could_not_be_stored_for_a_file_that_refuses(
+        lab: Any, path: Path) -> None:
+    rig = Rig(lab, path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute('BEGIN EXCLUSIVE')
+    rig.stand(0, 3)
+    rig.diagnostics.wait('memory_writer', lambda status, values: (
+        values['backlog'] == '3' and 'locked' in status.message
+        and '3 memories wait' in status.message))
+    rig.process.signal(signal.SIGINT)
+    assert rig.process.wait() == 0
+    other.close()
+    assert '3 memories that waited could not be stored: ' in rig.process.output
+    assert 'Traceback' not in rig.process.output
+
+
+def test_a_robot_that_stands_still_remembers_no_more_until_it_moves(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, min_travel_m=0.05, min_turn_deg=2.0, labels=' dock, charging ,')
+    rig.stand(0, 20)
+    values = rig.diagnostics.wait('memory_writer', lambda _, values: (
+        values['memories_not_admitted'] == '19'))
+    assert (values['memories_stored'], values['not_admitted_unchanged'],
+            values['not_admitted_too_soon']) == ('1', '19', '0')
+    rig.send_pose(T0_NS + 20 * STEP_NS, 1.0)
+    rig.send_latent(T0_NS + 20 * STEP_NS)
+    assert [m.position.x for m in rig.memories(2)] == [0.0, 1.0]
+    assert {m.labels for m in rig.memories(2)} == {('dock', 'charging')}
+
+
+def test_what_is_remembered_may_be_set_while_it_runs(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, min_travel_m=0.05)
+    rig.stand(0, 10)
+    rig.memories(1)
+    rig.set(min_travel_m=0.0)
+    rig.stand(10, 10)
+    assert len(rig.memories(11)) == 11
+
+
+def test_the_memory_keeps_to_its_capacity(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, capacity=50)
+    rig.stand(0, 120)
+    values = rig.diagnostics.wait('memory_writer', lambda _, values: (
+        int(values['memories_stored']) == 120 and int(values['memories_in_file']) <= 50))
+    assert int(values['memories_thinned']) == 120 - int(values['memories_in_file'])
+    assert values['capacity'] == '50'
+    rig.set(capacity=10)
+    rig.diagnostics.wait('memory_writer', lambda _, values: values['memories_in_file'] == '9')
+
+
+def test_a_capacity_that_cannot_be_kept_is_told_and_nothing_is_refused(
+        lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, capacity=3)
+    for step in range(8):  # a cell for each
+        rig.send_pose(T0_NS + step * STEP_NS, 100.0 * step)
+        rig.send_latent(T0_NS + step * STEP_NS)
+        rig.probe.spin(0.05)
+    assert len(rig.memories(8)) == 8
+    rig.diagnostics.wait('memory_writer', lambda status, _: (
+        status.level == b'\x01' and '8 memories exceed capacity 3' in status.message))
+
+
+def test_memories_are_forgotten_on_request_and_counted_beforehand(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, session='morning')
+    rig.stand(0, 10)
+    rig.memories(10)
+    after = time_from_ns(T0_NS + 5 * STEP_NS)
+    answer = rig.forget(after=after, dry_run=True)
+    assert (answer.code, answer.count, answer.message) == (0, 5, '')
+    assert len(rig.memories(10)) == 10
+    answer = rig.forget(after=after, session='morning')
+    assert (answer.code, answer.count) == (0, 5)
+    assert len(rig.memories(5)) == 5
+    assert rig.forget(session='evening').count == 0
+    assert rig.forget(everything=True).count == 5
+    rig.stand(20, 3)
+    assert len(rig.memories(3)) == 3
+
+
+@pytest.mark.parametrize(('fields', 'message'), [
+    ({}, 'nothing is selected'), ({'radius_m': -1.0}, 'radius_m must lie in'),
+    ({'labels': ['']}, 'labels must be'), ({'dry_run': True}, 'nothing is selected'),
+])
+def test_a_selection_that_is_none_is_refused(
+        shared_rig: Rig, fields: dict[str, object], message: str) -> None:
+    before = len(shared_rig.memories(1))
+    answer = shared_rig.forget(**fields)
+    assert (answer.code, answer.count) == (ForgetMemories.Response.INVALID_REQUEST, 0)
+    assert message in answer.message
+    assert len(shared_rig.memories(1)) == before
+
+
+def test_nothing_waits_while_a_whole_life_is_forgotten(lab: Any, path: Path) -> None:
+    path.parent.mkdir()
+    with Journal.open_writer(path, JournalSpec()) as journal:
+        pose = Pose(Position(0.0, 0.0))
+        journal.append([Memory(f'old-{n}', np.full(32, n, np.float32), pose, '8d754e64992d6ff',
+                               1e9 + n, 'author', thumbnail=bytes(3000)) for n in range(20_000)])
+    rig = Rig(lab, path)
+    client = rig.probe.node.create_client(ForgetMemories, '/spatial_rag/forget_memories')
+    rig.probe.until(client.service_is_ready)
+    future = client.call_async(ForgetMemories.Request(before=time_from_ns(T0_NS - STEP_NS)))
+    step = 0
+    while not future.done():
+        rig.stand(step, 1)
+        step += 1
+    assert (future.result().code, future.result().count) == (0, 20_000)
+    rig.probe.until(lambda: rig._count() == step)
+    values = rig.diagnostics.wait('memory_writer', lambda _, values: (
+        values['memories_stored'] == str(step)))
+    assert (values['memories_lost'], values['memories_in_file']) == ('0', str(step))
+
+
+def test_a_second_writer_of_the_same_file_refuses_to_start_and_says_who_holds_it(
+        lab: Any, path: Path) -> None:
+    rig = Rig(lab, path)
+    second = lab.start_node('memory_writer_node', '-r', '__node:=second', memory_path=path)
+    assert second.wait() == 1
+    assert second.output.startswith(f'[FATAL] cannot start: {path} is being written by ')
+    assert f'/memory_writer (pid {rig.process.pid} on' in second.output
+    assert second.output.count('\n') == 1
+    rig.stand(0, 2)
+    assert len(rig.memories(2)) == 2
+
+
+def test_memories_are_gathered_where_that_was_asked_for(lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, durability='power', commit_period_sec=2.0)
+    begin = time.monotonic()
+    rig.stand(0, 10)
+    rig.probe.until(lambda: rig.has(1))
+    assert time.monotonic() - begin >= 2.0
+    assert len(rig.memories(10)) == 10
+
+
 def unusable_files(folder: Path) -> dict[str, tuple[Path, str]]:
     newer, other = folder / 'newer.db', folder / 'other.db'
     garbage, spec = folder / 'garbage.db', folder / 'z16.db'
@@ -275,7 +434,7 @@ def unusable_files(folder: Path) -> dict[str, tuple[Path, str]]:
     frame = folder / 'world.db'
     Journal.open_writer(frame, JournalSpec(map_frame='world')).close()
     return {'newer': (newer, 'schema version 99'), 'other': (other, 'not a Spatial-RAG memory'),
-            'garbage': (garbage, 'restore a copy'), 'z16': (spec, 'z_dim 16'),
+            'garbage': (garbage, 'restore a backup'), 'z16': (spec, 'z_dim 16'),
             'frame': (frame, 'map_frame: world'),
             'below a file': (garbage / 'memory.db', 'memory_path')}
 

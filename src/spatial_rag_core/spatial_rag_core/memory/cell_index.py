@@ -2,162 +2,195 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
 
+from spatial_rag_core.memory.arena import Arena, PAGE_ROWS, Pages, Rows
+from spatial_rag_core.memory.cell_directory import CellDirectory
 from spatial_rag_core.memory.index import IndexRows, Ranked
-from spatial_rag_core.records import Box, MemoryQuery, Pose, Vector
-from spatial_rag_core.spatial.h3_cells import H3Grid, MAX_COVER_CELLS
+from spatial_rag_core.memory.latent_search import FLAT_ROWS, LatentSearch, MOST_WANTED
+from spatial_rag_core.memory.ranking import Nearest, Ranking, ranking_of
+from spatial_rag_core.memory.row_filter import bounds_around, bounds_of, ContextBook, RowFilter
+from spatial_rag_core.records import MemoryQuery
+from spatial_rag_core.spatial.h3_cells import H3Grid
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-_ROW = np.dtype([('seq', np.int64), ('timestamp', np.float64), ('position', np.float64, 3),
-                 ('orientation', np.float32, 4), ('session', np.int32)])
-Rows = NDArray[np.void]
+CHUNK_PAGES = 2_048  # that are looked at in one go, so that other threads get their turn
+TRIES = 3  # of a search, when what it found was forgotten under its hands
+SWEEP_AT = 4_096  # empty rows that are never worth a sweep
+FIRST_REACH_M = 4.0  # of a search for the nearest pose; a turn counts for at most √6 m
 
 
-class _Block:
-    """The memories of one cell: latents [n, z_dim] and rows [n], in arrays that grow."""
+class _Store:
+    """The rows and the directory of their cells; replaced as one."""
 
-    def __init__(self, z_dim: int) -> None:
-        self._vectors = np.empty((8, z_dim), np.float32)
-        self._rows = np.empty(8, _ROW)
-        self._size = 0
+    def __init__(self, z_dim: int, resolution: int) -> None:
+        self.arena = Arena(z_dim)
+        self.directory = CellDirectory(resolution)
 
-    @property
-    def vectors(self) -> Vector:
-        return self._vectors[:self._size]
+    def add(self, memories: IndexRows, contexts: NDArray[np.int32]) -> None:
+        rows = self.directory.place(memories.cells, memories.positions, self.arena)
+        self.arena.write(rows, memories, contexts)
 
-    @property
-    def rows(self) -> Rows:
-        return self._rows[:self._size]
+    def remove(self, seqs: NDArray[np.int64]) -> None:
+        rows, held = self.arena.find(np.unique(seqs))
+        self.arena.erase(rows[held])
+        self.directory.forget(rows[held])
 
-    def extend(self, vectors: Vector, rows: Rows) -> None:
-        needed = self._size + len(rows)
-        if needed > len(self._rows):
-            capacity = max(needed, 2 * len(self._rows))
-            self._vectors = np.resize(self._vectors, (capacity, self._vectors.shape[1]))
-            self._rows = np.resize(self._rows, capacity)
-        self._vectors[self._size:needed] = vectors
-        self._rows[self._size:needed] = rows
-        self._size = needed
+    def memories(self, rows: Rows) -> IndexRows:
+        """Copies of what the rows hold; their contexts are numbers of the ContextBook."""
+        columns = self.arena.columns
+        return IndexRows(
+            columns.seqs[rows], self.directory.cells_of(rows), columns.vectors[rows],
+            np.stack(columns.places_of(rows), axis=1), columns.orientations[rows],
+            columns.timestamps[rows], columns.contexts[rows], {})
 
 
 class CellIndex:
-    """Finds memories by place first (H3 cells, then metres), then by latent, exactly."""
+    """
+    Finds memories by place first (H3 cells, then metres), then by latent or pose, exactly.
+
+    Searches take no lock and wait for nobody: rows are written once, and a search that meets a
+    memory which is being forgotten starts again.
+    """
 
     def __init__(self, grid: H3Grid, z_dim: int) -> None:
-        self._grid = grid
+        self._resolution = grid.resolution
         self._z_dim = z_dim
-        self._blocks: dict[str, _Block] = {}
-        self._sessions: dict[str, int] = {}
-        self.count = 0
-        self.last_seq = 0
+        self._store = self._empty_store()
+        self._contexts = ContextBook()
+        self._latents = LatentSearch()
+        self._changing = threading.Lock()
+        self._last_seq = 0
+
+    @property
+    def count(self) -> int:
+        """Memories that can be found."""
+        return self._store.arena.count
+
+    @property
+    def last_seq(self) -> int:
+        """Newest sequence number ever taken in; 0 where there is none."""
+        return self._last_seq
 
     @property
     def cell_count(self) -> int:
         """H3 cells that hold at least one memory."""
-        return len(self._blocks)
+        return self._store.directory.cell_count
+
+    @property
+    def is_approximate(self) -> bool:
+        """Whether a query without a region is answered from an inverted file."""
+        return self._latents.is_ready
+
+    def settle(self) -> None:
+        """Return when no inverted file is being made, see LatentSearch."""
+        self._latents.wait()
 
     def add(self, rows: IndexRows) -> None:
-        """Take in memories; sequence numbers ascend."""
+        """Take in memories; sequence numbers ascend, also over calls."""
         if not len(rows.seqs):
             return
-        table = np.empty(len(rows.seqs), _ROW)
-        table['seq'], table['timestamp'] = rows.seqs, rows.timestamps
-        table['position'], table['orientation'] = rows.positions, rows.orientations
-        table['session'] = [self._sessions.setdefault(name, len(self._sessions))
-                            for name in rows.sessions]
-        cells, owner, counts = np.unique(
-            np.asarray(rows.cells), return_inverse=True, return_counts=True)
-        groups = np.split(np.argsort(owner, kind='stable'), np.cumsum(counts)[:-1])
-        for cell, members in zip(cells.tolist(), groups, strict=True):
-            block = self._blocks.setdefault(cell, _Block(self._z_dim))
-            block.extend(rows.vectors[members], table[members])
-        self.count += len(table)
-        self.last_seq = int(rows.seqs[-1])
+        with self._changing:
+            numbers = self._contexts.numbers_of(rows.contexts, rows.context_table)
+            self._store.add(rows, numbers)
+            self._last_seq = int(rows.seqs[-1])
+
+    def remove(self, seqs: NDArray[np.int64]) -> None:
+        """Forget memories; numbers that it does not hold are passed over."""
+        with self._changing:
+            self._store.remove(np.asarray(seqs, np.int64))
+            arena = self._store.arena
+            if (empty := arena.size - arena.count) > SWEEP_AT and 4 * empty > arena.size:
+                self._store = self._swept()
+
+    def _swept(self) -> _Store:
+        """Return a copy without the empty rows; searches go on in the old one meanwhile."""
+        fresh, rows = self._empty_store(), self._store.arena.live_rows()
+        for some in np.split(rows, range(CHUNK_PAGES * PAGE_ROWS, len(rows),
+                                         CHUNK_PAGES * PAGE_ROWS)):
+            memories = self._store.memories(some)
+            fresh.add(memories, memories.contexts)
+        return fresh
+
+    def _empty_store(self) -> _Store:
+        return _Store(self._z_dim, self._resolution)
+
+    def relabel(self, rows: IndexRows) -> None:
+        """Replace the context of memories that it holds; others are passed over."""
+        with self._changing:
+            arena = self._store.arena
+            numbers = self._contexts.numbers_of(rows.contexts, rows.context_table)
+            found, held = arena.find(rows.seqs)
+            arena.columns.contexts[found[held]] = numbers[held]
+
+    def close(self) -> None:
+        """Give back what it holds."""
+        self._latents.close()
+        with self._changing:
+            self._store = self._empty_store()
 
     def search(self, query: MemoryQuery) -> list[Ranked]:
-        """At most query.k memories, nearest first; equals by sequence number."""
-        found = [(block.vectors[keep], block.rows[keep]) for block in self._region(query)
-                 if (keep := self._admitted(block.rows, query)).any()]
-        if not found:
-            return []
-        vectors = np.concatenate([vectors for vectors, _ in found])  # [n, z_dim]
-        rows = np.concatenate([rows for _, rows in found])  # [n]
-        distances: NDArray[np.floating[Any]]
-        if query.rank_by == 'pose':
-            assert query.pose is not None
-            distances = pose_distance(rows['position'], rows['orientation'], query.pose)
+        """
+        At most query.k memories, nearest first; equals by sequence number.
+
+        Raises LatentError where the query's vector has another length.
+        """
+        ranking = ranking_of(query, self._z_dim)
+        for _ in range(TRIES):
+            if (found := self._search(query, ranking)) is not None:
+                return found
+        with self._changing:
+            return self._search(query, ranking) or []
+
+    def _search(self, query: MemoryQuery, ranking: Ranking) -> list[Ranked] | None:
+        """Search once; None where a memory that belongs to the answer was forgotten meanwhile."""
+        store = self._store
+        wanted = RowFilter(query, self._contexts.admitted(query))
+        bounds = bounds_of(query)
+        if bounds is not None:
+            pages = store.directory.pages_within(bounds)
+            nearest = _nearest_on(pages, store.arena, Nearest(query.k, ranking), wanted)
+        elif query.rank_by == 'pose':
+            nearest = _nearest_poses(store, query, ranking, wanted)
         else:
+            nearest = self._nearest_latents(store, query, ranking, wanted)
+        return nearest.ranked(store.arena.columns)
+
+    def _nearest_latents(self, store: _Store, query: MemoryQuery, ranking: Ranking,
+                         wanted: RowFilter) -> Nearest:
+        """Search everywhere: among candidates where many are wanted, else one by one."""
+        arena, nearest = store.arena, Nearest(query.k, ranking)
+        if query.metric == 'l2' and query.k <= MOST_WANTED and arena.count > FLAT_ROWS:
+            share = wanted.share(arena)
             assert query.vector is not None
-            distances = latent_distance(vectors, query.vector)
-        return _nearest(rows['seq'], distances, query.k)
-
-    def _region(self, query: MemoryQuery) -> list[_Block]:
-        """Blocks that can hold an answer: those of the covering cells, or all."""
-        limit = min(MAX_COVER_CELLS, len(self._blocks))  # beyond it all blocks are fewer cells
-        cover: set[str] | None = None
-        if query.radius_m is not None and query.pose is not None:
-            cover = self._grid.cover_disc(query.pose.position, query.radius_m, limit)
-        elif query.box is not None:
-            cover = self._grid.cover_box(query.box, limit)
-        if cover is None:
-            return list(self._blocks.values())
-        return [block for cell in cover if (block := self._blocks.get(cell)) is not None]
-
-    def _admitted(self, rows: Rows, query: MemoryQuery) -> NDArray[np.bool_]:
-        """Which rows satisfy the query's exact conditions, bool [n]."""
-        keep = np.ones(len(rows), np.bool_)
-        if query.radius_m is not None and query.pose is not None:
-            keep &= _separation(rows['position'], query.pose) <= query.radius_m
-        if query.box is not None:
-            keep &= _inside(rows['position'], query.box)
-        if query.min_age_sec > 0.0 and query.timestamp is not None:
-            keep &= np.abs(rows['timestamp'] - query.timestamp) >= query.min_age_sec
-        if query.after is not None:
-            keep &= rows['timestamp'] >= query.after
-        if query.before is not None:
-            keep &= rows['timestamp'] <= query.before
-        if query.session is not None:
-            keep &= rows['session'] == self._sessions.get(query.session, -1)
-        return keep
+            if share * arena.count > FLAT_ROWS and (
+                    rows := self._latents.candidates(arena, query.vector, share)) is not None:
+                nearest.offer(arena.columns, wanted.among(arena.columns, rows))
+        if nearest.count >= query.k:
+            return nearest
+        pages = np.arange(arena.page_count, dtype=np.int32)
+        return _nearest_on(pages, arena, Nearest(query.k, ranking), wanted)
 
 
-def _nearest(seqs: NDArray[np.int64], distances: NDArray[np.floating[Any]],
-             k: int) -> list[Ranked]:
-    """Return the k smallest distances in order; equals by sequence number, also at the k-th."""
-    if k < len(distances):
-        among = np.flatnonzero(distances <= np.partition(distances, k - 1)[k - 1])
-        seqs, distances = seqs[among], distances[among]
-    order = np.lexsort((seqs, distances))[:k]
-    return [Ranked(int(seqs[i]), float(distances[i])) for i in order]
+def _nearest_poses(store: _Store, query: MemoryQuery, ranking: Ranking,
+                   wanted: RowFilter) -> Nearest:
+    """Search in wider and wider boxes, until no place outside can be among the nearest."""
+    assert query.pose is not None
+    place = query.pose.position
+    reach, farthest = FIRST_REACH_M, store.directory.reach_from(place)
+    while True:
+        pages = store.directory.pages_within(bounds_around(place, reach))
+        nearest = _nearest_on(pages, store.arena, Nearest(query.k, ranking), wanted)
+        if nearest.kth <= reach * reach or reach >= farthest:
+            return nearest
+        reach *= 2
 
 
-def latent_distance(vectors: Vector, vector: Vector) -> Vector:
-    """L2 distance of `vector` to each of n latents, float32 [n]."""
-    z = np.ascontiguousarray(vector, np.float32)
-    vectors = np.ascontiguousarray(vectors, np.float32)
-    squared = np.empty(len(vectors), np.float32)
-    faiss.fvec_L2sqr_ny(  # type: ignore[attr-defined, unused-ignore]  # not in Faiss's stubs
-        faiss.swig_ptr(squared), faiss.swig_ptr(z), faiss.swig_ptr(vectors), len(z), len(vectors))
-    return np.sqrt(squared)
-
-
-def _separation(positions: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
-    """3-D distances [n] in metres."""
-    return np.asarray(np.linalg.norm(positions - np.asarray(pose.position), axis=1))
-
-
-def _inside(positions: NDArray[np.float64], box: Box) -> NDArray[np.bool_]:
-    return np.asarray(((positions >= box.low) & (positions <= box.high)).all(axis=1))
-
-
-def pose_distance(positions: NDArray[np.float64], orientations: NDArray[np.float32],
-                  pose: Pose) -> NDArray[np.float64]:
-    """|Δp|² + 3·(1 − cos Δθ) [m²] for each of n poses, Δθ the angle of the rotation between."""
-    cosine_half = orientations @ np.asarray(pose.orientation)
-    cosine = np.minimum(2 * cosine_half ** 2 - 1, 1.0)
-    offset = positions - np.asarray(pose.position)
-    return np.asarray((offset * offset).sum(axis=1) + 3 * (1 - cosine), np.float64)
+def _nearest_on(pages: Pages, arena: Arena, nearest: Nearest, wanted: RowFilter) -> Nearest:
+    """Offer all memories of the pages that are wanted."""
+    columns = arena.columns  # which are at least as new as the page numbers
+    for start in range(0, len(pages), CHUNK_PAGES):
+        nearest.offer(columns, wanted.rows(columns, pages[start:start + CHUNK_PAGES]))
+    return nearest

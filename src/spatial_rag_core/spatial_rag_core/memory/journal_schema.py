@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+import json
+from pathlib import Path
+import secrets
 import sqlite3
+from typing import Any
+from zlib import crc32
 
 from spatial_rag_core.errors import (
     ConfigurationError,
@@ -11,28 +17,38 @@ from spatial_rag_core.errors import (
     JournalMismatchError,
     SchemaVersionError,
 )
+from spatial_rag_core.memory.journal_errors import damaged
 from spatial_rag_core.spatial.local_frame import Datum
 
 APPLICATION_ID = 0x53524147  # 'SRAG'
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-_TABLES = """
+TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE contexts (                     -- what many memories share; never changed
+    id INTEGER PRIMARY KEY,
+    session TEXT NOT NULL, robot TEXT NOT NULL, map_id TEXT NOT NULL,
+    labels TEXT NOT NULL,                   -- JSON list of words
+    crc INTEGER NOT NULL,
+    UNIQUE (session, robot, map_id, labels)
+);
 CREATE TABLE memories (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used twice, so that readers can tail
     id TEXT NOT NULL UNIQUE,
-    timestamp REAL NOT NULL,                -- Unix time of the source frame [s]
-    x REAL NOT NULL, y REAL NOT NULL, z REAL NOT NULL,  -- map frame [m]
-    qx REAL NOT NULL, qy REAL NOT NULL, qz REAL NOT NULL, qw REAL NOT NULL,
-    h3_cell TEXT NOT NULL,
-    vector BLOB NOT NULL,                   -- float32, little-endian
+    record BLOB NOT NULL,                   -- what an index needs: see journal_rows.py
     action BLOB NOT NULL,                   -- float32, little-endian; empty: not known
-    session TEXT NOT NULL, robot TEXT NOT NULL, map_id TEXT NOT NULL,
-    labels TEXT NOT NULL                    -- JSON list of words
+    picture_crc INTEGER,                    -- of the thumbnail; NULL: there is none
+    crc INTEGER NOT NULL                    -- over seq, id, action and picture_crc
 );
 CREATE TABLE thumbnails (                   -- apart, so that scans of memories stay short
     seq INTEGER PRIMARY KEY REFERENCES memories (seq) ON DELETE CASCADE,
     jpeg BLOB NOT NULL
+);
+CREATE TABLE changes (                      -- what happened to memories after they were stored
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    seq INTEGER NOT NULL,
+    kind INTEGER NOT NULL,                  -- see journal_changes.py
+    crc INTEGER NOT NULL
 );
 """
 
@@ -76,17 +92,29 @@ class JournalSpec:
                     f'{field.name}: {mine} or name another memory_path')
 
 
+SPEC_FIELDS = tuple(field.name for field in fields(JournalSpec))
+
+
 def create_tables(connection: sqlite3.Connection, spec: JournalSpec) -> None:
-    """Make an empty memory file, all or nothing."""
-    connection.executescript(f'BEGIN IMMEDIATE; {_TABLES}')
-    try:
-        connection.executemany('INSERT INTO meta VALUES (?, ?)', asdict(spec).items())
-        connection.execute(f'PRAGMA application_id = {APPLICATION_ID}')
-        connection.execute(f'PRAGMA user_version = {SCHEMA_VERSION}')
-        connection.execute('COMMIT')
-    except BaseException:
-        connection.execute('ROLLBACK')
-        raise
+    """Make the tables of an empty memory file; the caller holds a transaction."""
+    for statement in TABLES.split(';\n')[:-1]:
+        connection.execute(statement)
+    connection.executemany('INSERT INTO meta VALUES (?, ?)', [
+        *asdict(spec).items(), ('generation', new_generation()), ('forgotten_count', 0),
+        ('changes_pruned_to', 0), ('crc', fixed_crc(asdict(spec)))])
+    connection.execute(f'PRAGMA application_id = {APPLICATION_ID}')
+    connection.execute(f'PRAGMA user_version = {SCHEMA_VERSION}')
+
+
+def new_generation() -> int:
+    """A number that no other state of any memory file has, not even that of a restored copy."""
+    return secrets.randbits(62)
+
+
+def fixed_crc(meta: Mapping[str, object]) -> int:
+    """Check sum over what meta says once and for all: the spec, and the author of the latents."""
+    names = [name for name in (*SPEC_FIELDS, 'model_id') if name in meta]
+    return crc32(json.dumps([(name, meta[name]) for name in names]).encode())
 
 
 def is_empty(connection: sqlite3.Connection) -> bool:
@@ -94,19 +122,49 @@ def is_empty(connection: sqlite3.Connection) -> bool:
     return connection.execute('SELECT 1 FROM sqlite_master').fetchone() is None
 
 
-def read_spec(connection: sqlite3.Connection, path: str) -> JournalSpec:
-    """Check that it is a memory file of a version that is understood, and return its spec."""
+def read_version(connection: sqlite3.Connection, path: Path) -> int:
+    """Check that it is a memory file, of a version that is not newer than this software."""
     if connection.execute('PRAGMA application_id').fetchone()[0] != APPLICATION_ID:
         raise JournalError(f'{path} is an SQLite file but not a Spatial-RAG memory; '
                            'name another memory_path')
-    version = connection.execute('PRAGMA user_version').fetchone()[0]
+    version = int(connection.execute('PRAGMA user_version').fetchone()[0])
     if version > SCHEMA_VERSION:
         raise SchemaVersionError(
             f'{path} has schema version {version}, this software knows {SCHEMA_VERSION}; '
             'update Spatial-RAG or name another memory_path')
+    return version
+
+
+def require_current(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise SchemaVersionError for an older version, which only a writer can bring up to date."""
+    if (version := read_version(connection, path)) != SCHEMA_VERSION:
+        raise SchemaVersionError(
+            f'{path} has the older schema version {version}, this software reads '
+            f'{SCHEMA_VERSION}; start the memory writer on it or run '
+            f'`spatial-rag memory compact {path}`, which bring it up to date')
+
+
+def read_meta(connection: sqlite3.Connection, path: Path) -> dict[str, Any]:
+    """Read all of meta, verified; raises JournalDamagedError."""
     meta = dict(connection.execute('SELECT key, value FROM meta'))
+    if meta.get('crc') != fixed_crc(meta):
+        raise damaged(path, f'its table meta says {meta}')
+    return meta
+
+
+def spec_of(meta: Mapping[str, Any], path: Path) -> JournalSpec:
+    """Return the spec that meta holds; raises JournalDamagedError where it holds none."""
     try:
-        return JournalSpec(**{field.name: meta[field.name] for field in fields(JournalSpec)})
+        return JournalSpec(**{name: meta[name] for name in SPEC_FIELDS})
     except (KeyError, TypeError, ValueError) as error:
-        raise JournalError(f'{path} is damaged: its table meta says {meta}; restore a copy or '
-                           'name another memory_path') from error
+        raise damaged(path, f'its table meta says {dict(meta)}') from error
+
+
+def last_number(connection: sqlite3.Connection, path: Path, table: str) -> int:
+    """Newest number that a table has ever given to a row; 0: none. Raises JournalDamagedError."""
+    row = connection.execute('SELECT seq FROM sqlite_sequence WHERE name = ?',
+                             (table,)).fetchone()
+    number = 0 if row is None else row[0]
+    if not isinstance(number, int) or number < 0:
+        raise damaged(path, f'the last number of its table {table} is {number!r}')
+    return number

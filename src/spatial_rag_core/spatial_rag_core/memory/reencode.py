@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatial_rag_core.errors import (
-    ConfigurationError,
-    JournalError,
-    JournalMismatchError,
-    JournalUnavailableError,
-)
+from spatial_rag_core.errors import ConfigurationError, JournalError, JournalMismatchError
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.whole_file import whole_memory_or_not_at_all
 from spatial_rag_core.records import Memory, Vector
 
 import cv2
@@ -40,10 +34,11 @@ def reencode(source: Path, target: Path, bundle: Bundle,
     """
     Write `target`: the memories of `source` in their order, encoded by `bundle`.
 
-    All but the latents stays as it was: ids, poses, actions, sessions, pictures. `source` is only
-    read; `target` appears once it is whole. on_progress: called with the memories done and their
-    number. Raises ConfigurationError where target exists, JournalMismatchError for a bundle of
-    another action_dim, JournalError where a file cannot be used.
+    All but the latents stays as it was: ids, poses, actions, sessions, labels, pictures. `source`
+    is only read, and may be written meanwhile; `target` appears once it is whole. on_progress:
+    called with the memories done and their number. Raises ConfigurationError where target exists,
+    JournalMismatchError for a bundle of another action_dim, JournalError where a file cannot be
+    used.
     """
     if target.exists():
         raise ConfigurationError(f'{target} exists already; name a file that does not, or '
@@ -54,8 +49,8 @@ def reencode(source: Path, target: Path, bundle: Bundle,
     with old:
         _require_action_dim(old, bundle)
         spec = replace(old.spec, z_dim=bundle.metadata.z_dim)
-        with (_whole_or_not_at_all(target) as unfinished,
-              Journal.open_writer(unfinished, spec) as new):
+        with (whole_memory_or_not_at_all(target) as unfinished,
+              Journal.open_writer(unfinished, spec, holder='spatial-rag memory reencode') as new):
             return _copy(old, new, bundle, on_progress)
 
 
@@ -68,13 +63,13 @@ def _require_action_dim(old: Journal, bundle: Bundle) -> None:
 
 def _copy(old: Journal, new: Journal, bundle: Bundle,
           on_progress: Callable[[int, int], None]) -> ReencodeCounts:
-    total, written, left_out, seq = old.stats().count, 0, 0, 0
-    while seqs := old.index_rows_after(seq, _BATCH).seqs.tolist():
-        memories = old.get(seqs)
-        encoded = [again for number in seqs
+    total, written, left_out, seq = old.count, 0, 0, 0
+    while seqs := old.records_after(seq, _BATCH)['seq'].tolist():
+        memories = old.get(seqs)  # without those that were forgotten just now
+        encoded = [again for number in sorted(memories)
                    if (again := _encoded(memories[number], bundle)) is not None]
         new.append(encoded)
-        written, left_out = written + len(encoded), left_out + len(seqs) - len(encoded)
+        written, left_out = written + len(encoded), left_out + len(memories) - len(encoded)
         seq = seqs[-1]
         on_progress(written + left_out, max(total, written + left_out))
     return ReencodeCounts(written, left_out)
@@ -92,24 +87,3 @@ def _picture(jpeg: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]] | N
     """Return rgb uint8 [H, W, 3]; None where there is none or it cannot be read."""
     bgr = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR) if jpeg else None
     return None if bgr is None else np.ascontiguousarray(bgr[..., ::-1], np.uint8)
-
-
-@contextmanager
-def _whole_or_not_at_all(target: Path) -> Iterator[Path]:
-    """Give a path to write to; it becomes `target` at the end, or is removed."""
-    unfinished = target.with_name(target.name + '.unfinished')
-    try:
-        _remove(unfinished)  # of a run that was killed
-        try:
-            yield unfinished
-            os.rename(unfinished, target)
-        finally:
-            _remove(unfinished)
-    except OSError as error:
-        raise JournalUnavailableError(f'{target} cannot be written: {error.strerror or error}; '
-                                      'name another file') from error
-
-
-def _remove(path: Path) -> None:
-    for part in (path, Path(f'{path}-wal'), Path(f'{path}-shm')):
-        part.unlink(missing_ok=True)

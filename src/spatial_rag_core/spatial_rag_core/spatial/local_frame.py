@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 import math
+from typing import Any
 
 from spatial_rag_core.errors import ConfigurationError
+
+import numpy as np
+from numpy.typing import NDArray
 
 SEMI_MAJOR_M = 6378137.0
 FLATTENING = 1 / 298.257223563
@@ -64,6 +68,21 @@ class LocalFrame:
         latitude = _geodetic_latitude(math.hypot(ecef_x, ecef_y), ecef_z)
         return math.degrees(latitude), math.degrees(math.atan2(ecef_y, ecef_x))
 
+    def to_geodetic_many(self, xy_m: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Latitudes and longitudes [deg], [N, 2], of points of the map [m], [N, 2]."""
+        x, y = xy_m[:, 0], xy_m[:, 1]
+        east = self._cos_heading * x - self._sin_heading * y
+        north = self._sin_heading * x + self._cos_heading * y
+        meridian = self._origin[0] * self._cos_lon + self._origin[1] * self._sin_lon
+        outward = meridian - self._sin_lat * north
+        ecef_x = outward * self._cos_lon - east * self._sin_lon
+        ecef_y = outward * self._sin_lon + east * self._cos_lon
+        latitudes = _geodetic_latitudes(
+            np.hypot(ecef_x, ecef_y), self._origin[2] + self._cos_lat * north)
+        places: NDArray[np.float64] = np.stack(
+            [latitudes, np.arctan2(ecef_y, ecef_x)], axis=1)
+        return np.degrees(places)
+
     def to_map(self, latitude_deg: float, longitude_deg: float) -> tuple[float, float]:
         """Point of the map [m] that lies under or over a place on the ellipsoid [deg]."""
         latitude, longitude = math.radians(latitude_deg), math.radians(longitude_deg)
@@ -78,8 +97,25 @@ class LocalFrame:
         return (self._cos_heading * east + self._sin_heading * north,
                 self._cos_heading * north - self._sin_heading * east)
 
-    def _to_enu(self, ecef: tuple[float, float, float] | list[float]) -> tuple[
-            float, float, float]:
+    def to_map_many(self, places_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points of the map [m], [N, 2], of latitudes and longitudes [deg], [N, 2]."""
+        latitude, longitude = np.radians(places_deg).T
+        normal = np.stack([np.cos(latitude) * np.cos(longitude),
+                           np.cos(latitude) * np.sin(longitude), np.sin(latitude)])
+        radius = SEMI_MAJOR_M / np.sqrt(1 - ECCENTRICITY_SQUARED * normal[2] ** 2)
+        surface = radius * normal
+        surface[2] *= 1 - ECCENTRICITY_SQUARED
+        offset = surface - np.array(self._origin)[:, None]
+        east_n, north_n, up_n = self._to_enu(normal)
+        east, north, up = self._to_enu(offset)
+        height = -up / up_n
+        east, north = east + height * east_n, north + height * north_n
+        places: NDArray[np.float64] = np.stack(
+            [self._cos_heading * east + self._sin_heading * north,
+             self._cos_heading * north - self._sin_heading * east], axis=1)
+        return places
+
+    def _to_enu(self, ecef: Any) -> tuple[Any, Any, Any]:
         outward = ecef[0] * self._cos_lon + ecef[1] * self._sin_lon
         east = ecef[1] * self._cos_lon - ecef[0] * self._sin_lon
         north = ecef[2] * self._cos_lat - outward * self._sin_lat
@@ -105,3 +141,17 @@ def _geodetic_latitude(distance_to_axis: float, ecef_z: float) -> float:
         if abs(latitude - previous) < 1e-15:
             break
     return latitude
+
+
+def _geodetic_latitudes(distances_to_axis: NDArray[np.float64],
+                        ecef_z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """As _geodetic_latitude, for many [rad], [N]."""
+    latitudes = np.arctan2(ecef_z, distances_to_axis * (1 - ECCENTRICITY_SQUARED))
+    for _ in range(8):
+        sine = np.sin(latitudes)
+        radius = SEMI_MAJOR_M / np.sqrt(1 - ECCENTRICITY_SQUARED * sine * sine)
+        previous, latitudes = latitudes, np.arctan2(
+            ecef_z + ECCENTRICITY_SQUARED * radius * sine, distances_to_axis)
+        if np.abs(latitudes - previous).max(initial=0.0) < 1e-15:
+            break
+    return latitudes

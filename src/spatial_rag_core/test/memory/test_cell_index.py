@@ -1,233 +1,218 @@
-"""The contract of every index: what ten lines of brute-force NumPy say."""
+"""What the embedded index promises beyond the contract of every index."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-import math
+from concurrent.futures import ThreadPoolExecutor
+import dataclasses
+import threading
 
-from spatial_rag_core.memory.cell_index import CellIndex
-from spatial_rag_core.memory.index import IndexRows, MemoryIndex, Ranked
-from spatial_rag_core.records import Box, MemoryQuery, Pose, Position, Quaternion
+from spatial_rag_core.errors import LatentError
+from spatial_rag_core.memory.cell_index import CellIndex, CHUNK_PAGES, SWEEP_AT
+from spatial_rag_core.memory.index import Context, IndexRows
+from spatial_rag_core.records import Box, MemoryQuery, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import Datum, LocalFrame
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import numpy as np
-from numpy.typing import NDArray
 import pytest
 
-Z_DIM, COUNT = 4, 600
-GRID = H3Grid(LocalFrame(Datum(48.0, 9.0, 30.0)), 14)
-EMBEDDED = 'embedded'
-TURNS = [Quaternion(0, 0, 0, 1), Quaternion(0, 0, 1, 0), Quaternion(0.5, 0.5, 0.5, 0.5),
-         Quaternion(-0.5, 0.5, -0.5, 0.5)]  # exact in binary
-INDEXES: dict[str, Callable[[], MemoryIndex]] = {EMBEDDED: lambda: CellIndex(GRID, Z_DIM)}
-each_index = pytest.mark.parametrize('make_index', INDEXES.values(), ids=INDEXES)
+from .index_contract import (
+    CONTEXTS,
+    GRID,
+    part,
+    require_brute_force,
+    scattered_rows,
+    some_rows,
+    Z_DIM,
+)
 
 
-def some_rows(count: int = COUNT, seed: int = 0) -> IndexRows:
-    """Latents, places and times of few different values, so that there are many ties."""
+def index_of(rows: IndexRows, resolution: int = GRID.resolution) -> CellIndex:
+    index = CellIndex(H3Grid(GRID.frame, resolution), rows.vectors.shape[1])
+    index.add(rows)
+    return index
+
+
+def many_rows(count: int, z_dim: int, seed: int = 0, side_m: float = 100.0) -> IndexRows:
+    """Memories all over a square, in cells of 7 m that are none of H3's."""
     chance = np.random.default_rng(seed)
-    positions = np.stack([*chance.integers(-24, 25, (2, count)) / 2.0,
-                          chance.integers(0, 3, count) * 1.0], axis=1)
+    positions = chance.uniform((0, 0, 0), (side_m, side_m, 3), (count, 3))
+    tile = (positions[:, :2] // 7).astype(np.uint64)
     return IndexRows(
-        seqs=np.cumsum(chance.integers(1, 4, count)),
-        cells=[GRID.cell(Position(*position)) for position in positions.tolist()],
-        vectors=chance.integers(-2, 3, (count, Z_DIM)).astype(np.float32),
-        positions=positions,
-        orientations=np.float32(TURNS)[chance.integers(0, len(TURNS), count)],
-        timestamps=chance.integers(0, 60, count) / 2.0,
-        sessions=[f's{n}' for n in chance.integers(0, 3, count)])
+        np.arange(1, count + 1), tile[:, 0] << np.uint64(20) | tile[:, 1] << np.uint64(6),
+        chance.normal(size=(count, z_dim)).astype(np.float32), positions,
+        np.tile(np.float32([0, 0, 0, 1]), (count, 1)), np.arange(count) / 20,
+        chance.choice(list(CONTEXTS), count).astype(np.int32), CONTEXTS)
 
 
-ROWS = some_rows()
+@pytest.mark.parametrize('query', [
+    {'pose': Pose(Position(50, 50)), 'radius_m': 5.0},
+    {'pose': Pose(Position(50, 50)), 'radius_m': 45.0},
+    {'pose': Pose(Position(50, 50, 1.0)), 'radius_m': 45.0, 'max_dz_m': 0.5, 'session': 's0'},
+    {'box': Box(Position(-1, 3, 0), Position(99, 70, 2)), 'after': 100.0, 'k': 500},
+    {'pose': Pose(Position(80, 0)), 'rank_by': 'pose'},
+    {'pose': Pose(Position(-900, 0)), 'rank_by': 'pose', 'labels': ('loop', 'door'), 'k': 300},
+    {'metric': 'cosine', 'robot': 'r1'}, {}], ids=str)
+def test_answers_over_many_pages_are_those_of_brute_force(query: dict[str, object]) -> None:
+    rows = many_rows(40_000, 32)
+    assert len(rows.seqs) > CHUNK_PAGES * 8
+    asked = MemoryQuery(**{  # type: ignore[arg-type]
+        'vector': np.random.default_rng(5).normal(size=32), **query})
+    require_brute_force(rows, asked, index_of(rows).search(asked))
 
 
-def brute_force(rows: IndexRows,
-                query: MemoryQuery) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """All sequence numbers that the query admits, in order, and their distances."""
-    keep = np.ones(len(rows.seqs), bool)
-    if query.pose is not None:
-        apart = np.sqrt(((rows.positions - np.array(query.pose.position)) ** 2).sum(1))
-    if query.radius_m is not None:
-        keep &= apart <= query.radius_m
-    if query.box is not None:
-        keep &= ((rows.positions >= query.box.low) & (rows.positions <= query.box.high)).all(1)
-    if query.timestamp is not None:
-        keep &= ~(np.abs(rows.timestamps - query.timestamp) < query.min_age_sec)
-    keep &= rows.timestamps >= (-math.inf if query.after is None else query.after)
-    keep &= rows.timestamps <= (math.inf if query.before is None else query.before)
-    keep &= np.array([query.session in (None, session) for session in rows.sessions])
-    if query.rank_by == 'latent':
-        distance = np.sqrt(((rows.vectors.astype(float) - query.vector) ** 2).sum(1))
-    else:
-        assert query.pose is not None
-        half = np.arccos(np.minimum(np.abs(rows.orientations @ query.pose.orientation), 1.0))
-        distance = apart ** 2 + 3 * (1 - np.cos(2 * half))
-    order = np.lexsort((rows.seqs, np.round(distance, 4)))
-    order = order[keep[order]]
-    return rows.seqs[order], distance[order]
+@pytest.mark.parametrize('scale', [1e-30, 1e-20, 1e17, 1e30])
+def test_tiny_and_huge_latents_are_told_apart(scale: float) -> None:
+    rows = scattered_rows(500)
+    index = index_of(dataclasses.replace(rows, vectors=rows.vectors * np.float32(scale)))
+    for metric in ('l2', 'cosine'):
+        query = MemoryQuery(vector=rows.vectors[7] + np.float32(0.1), metric=metric)
+        large = dataclasses.replace(query, vector=query.vector * np.float32(scale))
+        assert [hit.seq for hit in index.search(large)] == [
+            hit.seq for hit in index_of(rows).search(query)]
 
 
-def require_brute_force(rows: IndexRows, query: MemoryQuery, hits: list[Ranked]) -> None:
-    seqs, distances = brute_force(rows, query)
-    assert [hit.seq for hit in hits] == seqs[:query.k].tolist()
-    assert [hit.distance for hit in hits] == pytest.approx(distances[:query.k].tolist(), abs=1e-5)
-    assert all(hit.distance >= 0.0 for hit in hits)
+def test_latents_that_differ_by_less_than_single_precision_shows_come_in_order() -> None:
+    rows = scattered_rows(200)
+    far = np.full((200, Z_DIM), 1000.0, np.float32)
+    far[:, 0] = np.float32(1000) + np.arange(200) * np.spacing(np.float32(1000))
+    index = index_of(dataclasses.replace(rows, vectors=far[::-1].copy()))
+    hits = index.search(MemoryQuery(k=5, vector=np.zeros(Z_DIM, np.float32)))
+    assert [hit.seq for hit in hits] == rows.seqs[:-6:-1].tolist()
 
 
-halves = st.integers(-26, 26).map(lambda n: n / 2.0)
-places = st.builds(Position, halves, halves, st.sampled_from([0.0, 1.0, 2.0, 0.5]))
-turns = st.sampled_from(TURNS)
-radii = st.sampled_from([0.25, 1.0, 2.5, 5.0, 50.0])
-moments = st.integers(-2, 62).map(lambda n: n / 2.0)
-
-
-@st.composite
-def queries(draw: st.DrawFn) -> MemoryQuery:
-    rank_by = draw(st.sampled_from(['latent', 'pose']))
-    region = draw(st.sampled_from(['none', 'radius', 'radius', 'box', 'box']))
-    box = None
-    if region == 'box':
-        a, b = draw(places), draw(places)
-        box = Box(Position(*map(min, a, b)), Position(*map(max, a, b)))
-    window = sorted([draw(moments), draw(moments)])
-    bounds = draw(st.sampled_from([(None, None), (window[0], None), (None, window[1]), window]))
-    asked_about_age = draw(st.booleans())
-    return MemoryQuery(
-        k=draw(st.sampled_from([1, 2, 8, 150, 10_000])),
-        vector=np.array(draw(st.tuples(*Z_DIM * [st.integers(-2, 2)])), np.float32),
-        pose=Pose(draw(places), draw(turns)),
-        radius_m=draw(radii) if region == 'radius' else None,
-        box=box,
-        min_age_sec=draw(st.sampled_from([0.0, 0.5, 3.0, 40.0])) if asked_about_age else 0.0,
-        timestamp=draw(moments) if asked_about_age else None,
-        after=bounds[0], before=bounds[1],
-        session=draw(st.sampled_from([None, None, 's0', 's2', 'never'])),
-        rank_by=rank_by)
-
-
-@each_index
-def test_every_answer_is_that_of_brute_force(make_index: Callable[[], MemoryIndex]) -> None:
-    index = make_index()
-    index.add(ROWS)
-    answers: list[int] = []
-
-    @settings(derandomize=True, deadline=None, database=None, max_examples=400)
-    @given(queries())
-    def claim(query: MemoryQuery) -> None:
-        hits = index.search(query)
-        require_brute_force(ROWS, query, hits)
-        answers.append(len(hits))
-
-    claim()
-    assert sum(0 < count < COUNT for count in answers) > 100  # the questions are worth asking
-
-
-@each_index
-def test_an_index_grown_over_many_adds_is_the_same(make_index: Callable[[], MemoryIndex]) -> None:
-    index, whole = make_index(), make_index()
-    whole.add(ROWS)
-    chance = np.random.default_rng(1)
-    start = 0
-    query = MemoryQuery(k=5, vector=np.zeros(Z_DIM, np.float32), pose=Pose(Position(0.0, 0.0)),
-                        radius_m=6.0)
-    while start < COUNT:
-        end = min(COUNT, start + int(chance.choice([0, 1, 1, 7, 60])))
-        index.add(part(ROWS, start, end))
-        require_brute_force(part(ROWS, 0, end), query, index.search(query))
-        start = end
-    assert (index.count, index.last_seq, index.cell_count) == (
-        COUNT, ROWS.seqs[-1], len(set(ROWS.cells)))
-    everything = MemoryQuery(k=COUNT, vector=np.ones(Z_DIM, np.float32))
-    assert index.search(everything) == whole.search(everything)
-
-
-def part(rows: IndexRows, start: int, end: int) -> IndexRows:
-    return IndexRows(rows.seqs[start:end], rows.cells[start:end], rows.vectors[start:end],
-                     rows.positions[start:end], rows.orientations[start:end],
-                     rows.timestamps[start:end], rows.sessions[start:end])
-
-
-@each_index
-def test_many_memories_of_one_place_all_stay(make_index: Callable[[], MemoryIndex]) -> None:
-    index = make_index()
-    n = 1000
-    chance = np.random.default_rng(2)
-    rows = IndexRows(np.arange(1, n + 1), n * [GRID.cell(Position(0, 0))],
-                     chance.normal(size=(n, Z_DIM)).astype(np.float32), np.zeros((n, 3)),
-                     np.tile(np.float32([0, 0, 0, 1]), (n, 1)), np.arange(n) / 20, n * ['s'])
-    for at in range(n):
-        index.add(part(rows, at, at + 1))
-    query = MemoryQuery(k=n, vector=rows.vectors[5], pose=Pose(Position(0, 0)), radius_m=0.1)
-    hits = index.search(query)
-    assert hits[0] == Ranked(6, 0.0)
-    assert {hit.seq for hit in hits} == set(range(1, n + 1))
-    assert [hit.distance for hit in hits] == sorted(hit.distance for hit in hits)
-
-
-@each_index
-def test_of_equals_the_first_remembered_come_first_also_at_the_end_of_the_list(
-        make_index: Callable[[], MemoryIndex]) -> None:
-    n = 400
-    chance = np.random.default_rng(3)
-    positions = chance.uniform(-4, 4, (n, 3)) * [1, 1, 0]
-    rows = IndexRows(np.arange(1, n + 1), [GRID.cell(Position(*p)) for p in positions.tolist()],
-                     np.ones((n, Z_DIM), np.float32), positions,
-                     np.tile(np.float32([0, 0, 0, 1]), (n, 1)), np.zeros(n), n * ['s'])
-    index = make_index()
+@pytest.mark.parametrize('resolution', [0, 1, 2, 9, 15])
+@pytest.mark.parametrize('datum', [Datum(90.0, 0.0), Datum(0.0, 180.0), Datum(64.7, 10.5, 77.0)],
+                         ids=str)
+def test_every_resolution_serves_anywhere_on_the_globe(resolution: int, datum: Datum) -> None:
+    grid = H3Grid(LocalFrame(datum), resolution)
+    rows = some_rows(300)
+    rows = dataclasses.replace(rows, cells=np.array([
+        grid.cell_number(Position(*place)) for place in rows.positions.tolist()], np.uint64))
+    index = CellIndex(grid, Z_DIM)
     index.add(rows)
-    for k in (1, 8, 150):
-        found = index.search(MemoryQuery(k=k, vector=np.zeros(Z_DIM, np.float32),
-                                         pose=Pose(Position(0, 0)), radius_m=9.0))
-        assert [hit.seq for hit in found] == list(range(1, k + 1))
+    for x in (-6.0, 0.0, 11.0):
+        query = MemoryQuery(k=20, vector=np.ones(Z_DIM, np.float32), radius_m=5.0,
+                            pose=Pose(Position(x, 2.0)))
+        require_brute_force(rows, query, index.search(query))
 
 
-@each_index
-def test_the_least_age_counts_before_and_after_and_is_itself_old_enough(
-        make_index: Callable[[], MemoryIndex]) -> None:
-    n = 5
-    rows = IndexRows(np.arange(1, n + 1), n * [GRID.cell(Position(0, 0))],
-                     np.zeros((n, Z_DIM), np.float32), np.zeros((n, 3)),
-                     np.tile(np.float32([0, 0, 0, 1]), (n, 1)),
-                     np.array([5.0, 5.5, 10.0, 14.5, 15.0]), n * ['s'])
-    index = make_index()
-    index.add(rows)
-    found = index.search(MemoryQuery(vector=np.zeros(Z_DIM, np.float32), min_age_sec=5.0,
-                                     timestamp=10.0))
-    assert [hit.seq for hit in found] == [1, 5]
+def test_places_at_the_ends_of_the_map_are_found() -> None:
+    rows = scattered_rows(100)
+    rows.positions[50:] += (9.9e6, -9.9e6, 0.0)
+    index = index_of(rows)
+    for place in rows.positions[[3, 60]]:
+        for radius_m in (1.0, 5000.0, 1e7):
+            query = MemoryQuery(k=100, vector=np.ones(Z_DIM, np.float32), radius_m=radius_m,
+                                pose=Pose(Position(*place.tolist())))
+            require_brute_force(rows, query, index.search(query))
+        nearest = MemoryQuery(k=60, pose=Pose(Position(*place.tolist())), rank_by='pose')
+        assert index.search(nearest)[0].distance < 6.0
+        assert len(index.search(nearest)) == 60
 
 
-@each_index
-def test_an_empty_index_finds_nothing(make_index: Callable[[], MemoryIndex]) -> None:
-    index = make_index()
-    index.add(part(ROWS, 0, 0))
-    query = MemoryQuery(vector=np.zeros(Z_DIM, np.float32), pose=Pose(Position(0, 0)),
-                        radius_m=5.0)
-    assert index.search(query) == []
-    assert (index.count, index.last_seq, index.cell_count) == (0, 0, 0)
+def test_a_latent_of_another_length_is_refused_and_the_next_one_answered() -> None:
+    index = index_of(scattered_rows(50))
+    with pytest.raises(LatentError, match=r'latent has shape \[3\], expected \[4\] \(z_dim\)'):
+        index.search(MemoryQuery(vector=np.zeros(3, np.float32)))
+    assert len(index.search(MemoryQuery(vector=np.zeros(4, np.float32)))) == 8
 
 
-@each_index
-def test_a_pose_is_no_distance_from_itself(make_index: Callable[[], MemoryIndex]) -> None:
-    index = make_index()
-    q = Pose(Position(1.0, 2.0, 0.0), Quaternion(0.1, 0.3, -0.5, 0.8)).orientation
-    pose = Pose(Position(1.0, 2.0, 0.0), q)
-    index.add(IndexRows(
-        np.array([1]), [GRID.cell(pose.position)], np.zeros((1, Z_DIM), np.float32),
-        np.array([pose.position]), np.array([q], np.float32), np.zeros(1), ['s']))
-    turned = Pose(pose.position, Quaternion(*(-v for v in q)))
-    for same in (pose, turned):
-        [hit] = index.search(MemoryQuery(pose=same, rank_by='pose', radius_m=1.0))
-        assert 0.0 <= hit.distance < 1e-5
+def test_after_much_was_forgotten_the_room_is_given_back_and_answers_stay() -> None:
+    rows = many_rows(3 * SWEEP_AT, 8)
+    index = index_of(rows)
+    keep = np.arange(len(rows.seqs)) % 3 == 0
+    index.remove(rows.seqs[~keep])
+    assert index._store.arena.size < 1.5 * keep.sum()
+    for query in (MemoryQuery(k=50, vector=np.zeros(8, np.float32)),
+                  MemoryQuery(k=50, pose=Pose(Position(50, 50)), radius_m=9.0, rank_by='pose',
+                              session='s0')):
+        require_brute_force(part(rows, keep), query, index.search(query))
+    later = many_rows(500, 8, seed=1)
+    later = dataclasses.replace(later, seqs=later.seqs + rows.seqs[-1])
+    index.add(later)
+    index.remove(rows.seqs)
+    everything = MemoryQuery(k=10_000, vector=np.zeros(8, np.float32))
+    require_brute_force(later, everything, index.search(everything))
+    assert index.count == 500
 
 
-@each_index
-def test_a_question_of_doubles_is_answered_like_one_of_floats(
-        make_index: Callable[[], MemoryIndex]) -> None:
-    index = make_index()
-    index.add(ROWS)
-    as_floats = MemoryQuery(vector=np.ones(Z_DIM, np.float32))
-    as_doubles = MemoryQuery(vector=np.ones(2 * Z_DIM)[::2])  # type: ignore[arg-type]
-    assert index.search(as_doubles) == index.search(as_floats)
+def test_an_index_that_was_closed_holds_nothing() -> None:
+    index = index_of(scattered_rows(50))
+    index.close()
+    index.close()
+    assert index.count == 0
+
+
+def churn(index: CellIndex, first_seq: int, over: threading.Event) -> int:
+    """Add, relabel and forget memories in the same places, all far in latents, until told."""
+    rounds = 0
+    while not over.is_set() or rounds < 3:
+        rows = scattered_rows(SWEEP_AT, seed=rounds)
+        rows = dataclasses.replace(
+            rows, vectors=rows.vectors + np.float32(1000), contexts=rows.contexts.copy(),
+            seqs=first_seq + rounds * len(rows.seqs) + np.arange(len(rows.seqs)))
+        for start in range(0, SWEEP_AT, 300):
+            index.add(part(rows, slice(start, start + 300)))
+        rows.contexts[:] = 500 + rounds
+        index.relabel(dataclasses.replace(
+            rows, context_table={500 + rounds: Context('s0', f'robot {rounds}')}))
+        for start in range(0, SWEEP_AT, 100):
+            index.remove(rows.seqs[start:start + 100])
+        rounds += 1
+    return rounds
+
+
+def test_searches_beside_a_changing_thread_find_what_stays_and_nothing_else() -> None:
+    stay = scattered_rows(400)
+    index = index_of(stay)
+    here = Pose(Position(0.0, 0.0))
+    questions = [MemoryQuery(vector=np.zeros(Z_DIM, np.float32), **fields) for fields in (
+        {'pose': here, 'radius_m': 6.0}, {}, {'session': 's0'}, {'metric': 'cosine', 'k': 3},
+        {'box': Box(Position(-9, -9), Position(9, 9, 2)), 'k': 40})]  # type: ignore[arg-type]
+    questions[3] = dataclasses.replace(questions[3], box=Box(Position(-1, -1), Position(1, 1, 2)),
+                                       vector=np.float32([-1, -1, -1, -1]))
+    expected = [index.search(query) for query in questions]
+    over = threading.Event()
+
+    def search() -> int:
+        for _ in range(60):
+            for query, answer in zip(questions, expected, strict=True):
+                assert index.search(query) == answer
+        return len(questions)
+
+    with ThreadPoolExecutor(4) as threads:
+        changing = threads.submit(churn, index, int(stay.seqs[-1]) + 1, over)
+        searching = [threads.submit(search) for _ in range(3)]
+        try:
+            assert [future.result() for future in searching] == 3 * [len(questions)]
+        finally:
+            over.set()
+        assert changing.result() >= 3
+    assert index.count == 400
+    assert [index.search(query) for query in questions] == expected
+
+
+def test_what_one_thread_adds_another_finds_as_soon_as_it_is_counted() -> None:
+    index = index_of(part(scattered_rows(1), slice(0, 0)))
+    rows = scattered_rows(2000)
+    done = threading.Event()
+
+    def watch() -> int:
+        looks = 0
+        while not done.is_set():
+            before = index.count
+            found = index.search(MemoryQuery(k=10_000, vector=np.zeros(Z_DIM, np.float32),
+                                             pose=Pose(Position(0, 0)), radius_m=50.0))
+            assert before <= len(found)
+            assert [hit.distance for hit in found] == sorted(hit.distance for hit in found)
+            looks += 1
+        return looks
+
+    with ThreadPoolExecutor(1) as threads:
+        watching = threads.submit(watch)
+        for at in range(2000):
+            index.add(part(rows, slice(at, at + 1)))
+        done.set()
+        assert watching.result() > 0
+    assert index.count == 2000

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-import json
 from pathlib import Path
-import subprocess
-import sys
 
 from spatial_rag_core import cli
 from spatial_rag_core.errors import (
@@ -13,7 +9,6 @@ from spatial_rag_core.errors import (
     JournalMismatchError,
     JournalUnavailableError,
 )
-from spatial_rag_core.memory import memory_commands
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.journal_schema import JournalSpec
 from spatial_rag_core.memory.reencode import reencode, ReencodeCounts
@@ -102,14 +97,13 @@ def test_every_memory_with_a_picture_gets_the_new_models_latent_and_keeps_all_el
 
 def test_the_new_file_is_a_memory_of_the_new_model_and_the_old_one_stays(
         old: Path, bundle: Bundle) -> None:
-    before = old.read_bytes()
-    new = old.with_name('new.db')
+    before, new = old.read_bytes(), old.with_name('new.db')
     reencode(old, new, bundle, no_progress)
     assert old.read_bytes() == before
+    assert [path.name for path in old.parent.glob('*new*')] == ['new.db']
     expected = JournalSpec(z_dim=6, action_dim=2, h3_resolution=12, datum_latitude_deg=48.0)
     with Journal.open_writer(new, expected) as journal:
         assert journal.model_id == bundle.model_id
-    assert [path.name for path in old.parent.iterdir() if 'new' in path.name] == ['new.db']
 
 
 def test_what_exists_is_not_written_over(old: Path, bundle: Bundle) -> None:
@@ -135,9 +129,26 @@ def test_an_interrupted_run_leaves_nothing_behind(
 
 
 def test_the_rest_of_a_run_that_was_killed_does_not_matter(old: Path, bundle: Bundle) -> None:
-    old.with_name('new.db.unfinished').write_bytes(b'half')
+    for suffix in ('', '.lock', '-wal', '-shm'):
+        old.with_name(f'new.db.unfinished{suffix}').write_bytes(b'half')
     reencode(old, old.with_name('new.db'), bundle, no_progress)
     assert len(read(old.with_name('new.db'))) == 598
+    assert [path.name for path in old.parent.glob('new*')] == ['new.db']
+
+
+def test_labels_that_came_later_are_kept_and_what_was_forgotten_stays_forgotten(
+        old: Path, bundle: Bundle) -> None:
+    with Journal.open_existing_writer(old) as journal:
+        journal.relabel([3, 4], add=['red'], remove=['door'])
+        journal.forget([10, 11])
+    new = old.with_name('new.db')
+    assert reencode(old, new, bundle, no_progress).written == 596
+    labels = {memory.id: memory.labels for memory in read(new)}
+    assert labels['id-2'] == labels['id-3'] == ('red',)
+    assert labels['id-4'] == ('door',)
+    assert 'id-9' not in labels
+    with Journal.open_existing_writer(new) as journal:
+        assert journal.stats().count == 596
 
 
 def test_a_bundle_of_other_actions_is_refused(tmp_path: Path, bundle: Bundle) -> None:
@@ -172,72 +183,3 @@ def test_the_command_that_the_journal_recommends_works(
     assert err == ''  # no progress where nobody watches
     assert run('memory', 'reencode', old, new, '--model', bundle_path) == 1
     assert 'exists already' in capsys.readouterr().err
-
-
-def test_progress_is_one_line_on_a_terminal(
-        monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
-    for done in (256, 512, 600):
-        memory_commands._show_progress(done, 600)
-    assert capsys.readouterr().err == (
-        '\r256 of 600 memories\r512 of 600 memories\r600 of 600 memories\n')
-
-
-def test_ctrl_c_is_told_in_one_line(
-        old: Path, bundle_path: Path, monkeypatch: pytest.MonkeyPatch,
-        capsys: pytest.CaptureFixture[str]) -> None:
-    def interrupt(*_: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(memory_commands, '_show_progress', interrupt)
-    new = old.with_name('new.db')
-    assert run('memory', 'reencode', old, new, '--model', bundle_path) == 130
-    assert capsys.readouterr().err == 'spatial-rag: interrupted\n'
-    assert not new.exists()
-
-
-def facts(path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, object]:
-    assert run('memory', 'info', path, '--json') == 0
-    values: dict[str, object] = json.loads(capsys.readouterr().out)
-    return values
-
-
-def test_info_says_what_a_memory_file_holds(
-        old: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    values = facts(old, capsys)
-    assert values == {
-        'count': 600, 'sessions': 2, 'oldest': 1000.0, 'newest': 1029.95, 'h3_resolution': 12,
-        'z_dim': 3, 'action_dim': 2, 'model_id': 'old-model',
-        'file_size_bytes': old.stat().st_size}
-    assert run('memory', 'info', old) == 0
-    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert set(lines) == set(values)
-    assert lines['oldest'] == '1970-01-01T00:16:40+00:00'
-
-
-def test_info_of_an_empty_memory_has_no_times(
-        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    Journal.open_writer(tmp_path / 'm.db', SPEC).close()
-    values = facts(tmp_path / 'm.db', capsys)
-    assert (values['count'], values['oldest'], values['model_id']) == (0, None, None)
-    assert run('memory', 'info', tmp_path / 'm.db') == 0
-    assert 'oldest              -' in capsys.readouterr().out
-
-
-@pytest.mark.parametrize('make', [lambda path: None, lambda path: path.write_bytes(b'garbage')])
-def test_info_of_no_memory_is_one_line_and_exit_status_1(
-        make: Callable[[Path], object], tmp_path: Path,
-        capsys: pytest.CaptureFixture[str]) -> None:
-    make(tmp_path / 'm.db')
-    assert run('memory', 'info', tmp_path / 'm.db') == 1
-    error = capsys.readouterr().err
-    assert error.startswith('spatial-rag: ')
-    assert error.count('\n') == 1
-
-
-def test_info_needs_no_torch(old: Path) -> None:
-    program = ('import sys; from spatial_rag_core import cli; '
-               f'cli.main(["memory", "info", {str(old)!r}]); print("torch" in sys.modules)')
-    done = subprocess.run([sys.executable, '-c', program], text=True, capture_output=True,
-                          check=True, timeout=60)
-    assert done.stdout.splitlines()[-1] == 'False'

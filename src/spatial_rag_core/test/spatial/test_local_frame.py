@@ -9,6 +9,7 @@ from spatial_rag_core.spatial.local_frame import Datum, LocalFrame
 import h3
 from hypothesis import given, settings
 from hypothesis import strategies as st
+import numpy as np
 import pytest
 
 DATUMS = {
@@ -42,6 +43,21 @@ def test_a_faraway_point_comes_back_too(datum: Datum) -> None:
     frame = LocalFrame(datum)
     for point in itertools.product((-9e6, 0.0, 4e6), repeat=2):
         assert math.dist(frame.to_map(*frame.to_geodetic(*point)), point) < 1e-3
+
+
+@any_datum
+def test_many_points_go_where_each_alone_goes(datum: Datum) -> None:
+    frame = LocalFrame(datum)
+    xy_m = np.random.default_rng(0).normal(size=(2000, 2)) * np.logspace(-2, 6, 2000)[:, None]
+    xy_m[0] = 0.0
+    alone = np.array([frame.to_geodetic(x, y) for x, y in xy_m.tolist()])
+    together = frame.to_geodetic_many(xy_m)
+    apart = np.abs(together - alone)
+    apart[:, 1] = np.minimum(apart[:, 1], np.abs(apart[:, 1] - 360.0))  # the antimeridian's sides
+    near_pole = np.abs(alone[:, 0]) > 89.99  # where a degree of longitude is next to nothing
+    apart[:, 1] *= np.where(near_pole, np.cos(np.radians(alone[:, 0])), 1.0)
+    assert apart.max() < 1e-12
+    assert frame.to_geodetic_many(np.zeros((0, 2))).shape == (0, 2)
 
 
 @any_datum

@@ -1,0 +1,1 @@
+"""The commands of `spatial-rag memory`, one module for each kind of work."""

@@ -1,0 +1,5 @@
+"""How a broken promise is told."""
+
+
+class TortureError(Exception):
+    """The memory broke its word."""

@@ -1,0 +1,105 @@
+"""Work beside the executor: everything else goes on, and what it raises comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+import contextlib
+import threading
+from typing import Any
+
+from spatial_rag_msgs.srv import MemoryStats
+from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.service_threads import ServiceThreads
+
+import pytest
+
+pytestmark = pytest.mark.ros
+
+
+class Subject:
+    """A service of the probe's own node that does `work` in a thread, and a client of it."""
+
+    def __init__(self, probe: Any, most_waiting: int) -> None:
+        self.probe = probe
+        self.health = Health(probe.node, dict)
+        self.threads = ServiceThreads(probe.node, 'test', most_waiting=most_waiting)
+        self.work: Callable[[], str] = lambda: 'done'
+        self.threads.create_service(MemoryStats, 'test', self.health, self._serve, 200)
+        self.client = probe.node.create_client(MemoryStats, 'test')
+        probe.until(self.client.service_is_ready)
+
+    async def _serve(self, _: Any, response: Any) -> Any:
+        response.message = await self.threads.run(self.work)
+        return response
+
+    def ask(self) -> Any:
+        return self.client.call_async(MemoryStats.Request())
+
+    def messages(self, *futures: Any) -> list[str]:
+        self.probe.until(lambda: all(future.done() for future in futures))
+        return [future.result().message for future in futures]
+
+
+@pytest.fixture
+def subject(lab: Any) -> Iterator[Subject]:
+    subject = Subject(lab.probe, most_waiting=3)
+    with contextlib.closing(subject.threads):
+        yield subject
+
+
+def test_the_executor_goes_on_while_the_work_lasts_and_wakes_when_it_ends(
+        subject: Subject) -> None:
+    go_on = threading.Event()
+
+    def work() -> str:
+        return 'released' if go_on.wait(20.0) else 'never released'
+    subject.work = work
+    asked = subject.ask()
+    ticks: list[int] = []
+    subject.probe.node.create_timer(0.001, lambda: ticks.append(1))
+    subject.probe.until(lambda: len(ticks) > 20)
+    assert not asked.done()
+    go_on.set()
+    assert subject.messages(asked) == ['released']
+
+
+def test_a_hundred_answers_come_without_anything_else_to_wake_the_executor(
+        subject: Subject) -> None:
+    for _ in range(100):
+        asked = subject.ask()
+        while not asked.done():
+            subject.probe._executor.spin_once(timeout_sec=5.0)
+        assert asked.result().message == 'done'
+
+
+def test_an_answer_that_cannot_be_sent_is_told_and_the_next_one_comes(
+        subject: Subject) -> None:
+    subject.work = lambda: 7  # type: ignore[assignment, return-value]
+    subject.ask()
+    subject.probe.until(lambda: subject.health.problem_count > 0)
+    subject.work = lambda: 'fine'
+    assert subject.messages(subject.ask()) == ['fine']
+
+
+def test_what_the_work_raises_comes_back(subject: Subject) -> None:
+    def work() -> str:
+        raise ValueError('bad luck')
+    subject.work = work
+    assert subject.messages(subject.ask()) == ['internal error: bad luck']
+    subject.work = lambda: 'fine'
+    assert subject.messages(subject.ask()) == ['fine']
+
+
+def test_more_than_can_wait_are_refused_and_the_others_served(subject: Subject) -> None:
+    go_on = threading.Event()
+
+    def work() -> str:
+        go_on.wait(20.0)
+        return 'served'
+    subject.work = work
+    asked = [subject.ask() for _ in range(5)]
+    subject.probe.until(lambda: sum(future.done() for future in asked) == 2)
+    go_on.set()
+    messages = subject.messages(*asked)
+    assert messages.count('served') == 3
+    assert messages.count('3 requests wait already; ask again later') == 2
