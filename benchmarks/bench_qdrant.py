@@ -36,6 +36,7 @@ from spatial_rag_core.records import as_action, as_latent, Memory, MemoryQuery, 
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
 
+import faiss
 import numpy as np
 from qdrant_client import models, QdrantClient
 import qdrant_edge as edge
@@ -274,6 +275,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--memories', type=int, default=100_000)
     count = parser.parse_args().memories
+    faiss.omp_set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, contextlib.suppress(BrokenPipeError):
         for each in sorted({min(10_000, count), count}):
             bench_queries(scattered_memories(each), Path(folder) / str(each))

@@ -166,10 +166,10 @@ class MemoryWriterNode(Node):
         """Store what is still waiting, then end."""
         self._health.guarded(self._writer.finish)()
         self._keeper.close()
-        waiting = self._committer.backlog
+        lost_before = self._committer.lost
         if not self._committer.close():
+            lost = self._committer.lost - lost_before + self._committer.backlog
             reason = (self._committer.take_errors() or ['the disk does not answer'])[-1]
-            self.get_logger().error(f'{waiting} memories that waited could not be stored: '
-                                    f'{reason}')
+            self.get_logger().error(f'{lost} memories that waited could not be stored: {reason}')
         self._threads.close()
         super().destroy_node()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+import os
 from pathlib import Path
 import sqlite3
 
@@ -60,7 +61,7 @@ def restore(backup: Path, target: Path, salvage: bool = False, overwrite: bool =
     nothing can be made of it), JournalError where there is no backup.
     """
     require_file(backup)
-    if target.exists() and backup.samefile(target):
+    if os.path.realpath(backup) == os.path.realpath(target):
         raise ConfigurationError(f'{target} is the backup itself; name another file to make')
     with (held_for_writing(target, 'spatial-rag memory restore'),
           whole_memory_or_not_at_all(target, overwrite) as unfinished):
@@ -99,7 +100,7 @@ def _copied(reader: sqlite3.Connection, source: Path, unfinished: Path,
 
 def _verified_anew(unfinished: Path, backup: Path, on_progress: OnProgress | None) -> int:
     """Bring it up to date, check all of it, and give it a generation of its own."""
-    with Journal.open_existing_writer(unfinished) as journal:
+    with Journal.open_existing_writer(unfinished, 'none') as journal:
         journal.renew_generation()
     report = check(unfinished, on_progress, only_damage=True)
     if not report.is_clean:

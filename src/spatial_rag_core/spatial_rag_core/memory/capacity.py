@@ -14,7 +14,7 @@ from spatial_rag_core.memory.thinning import redundant_seqs
 SLACK = 0.01
 """Thinning goes this much below the capacity, so that it is seldom needed."""
 MAX_CAPACITY = 1_000_000_000
-_RETRY_SEC = 5.0
+_RETRY_SEC, _JOIN_SEC = 5.0, 2.0
 
 
 class CapacityKeeper:
@@ -58,10 +58,10 @@ class CapacityKeeper:
         return error
 
     def close(self) -> None:
-        """End; a thinning under way is broken off."""
+        """End; a thinning under way is broken off, one that waits for the disk is left behind."""
         self._closing.set()
         self._wake.set()
-        self._thread.join()
+        self._thread.join(_JOIN_SEC)
 
     def _work(self) -> None:
         while self._wake.wait() and not self._closing.is_set():

@@ -9,9 +9,10 @@ from spatial_rag_core.memory.arena import Arena, PAGE_ROWS, Pages, Rows
 import numpy as np
 from numpy.typing import NDArray
 
-SLOTS = 64  # of a block: a cell two resolutions coarser has 49 children, two digits of 3 bits
-DIGIT_BITS = 3
+DIGIT_BITS = 3  # of an H3 cell's number, for each resolution that it is finer than its base
 FINEST = 15
+BLOCK_BITS = np.uint64(2 * DIGIT_BITS)
+SLOTS = 64  # of a block, which is a cell two resolutions coarser; at most 49 are in use
 
 Bounds = NDArray[np.float64]
 """An axis-aligned box of the map as (high x, y, z, −low x, −low y, −low z), float64 [6] [m]."""
@@ -36,7 +37,7 @@ class CellDirectory:
     """
 
     def __init__(self, resolution: int) -> None:
-        self._shift = DIGIT_BITS * (FINEST - resolution)
+        self._shift = np.uint64(DIGIT_BITS * (FINEST - resolution))
         self._blocks: dict[int, int] = {}
         # Boxes as (low x, y, z, −high x, −high y, −high z); nothing is within the empty ones.
         self._block_boxes = np.full((6, 8), np.inf)
@@ -73,8 +74,10 @@ class CellDirectory:
     def place(self, cells: NDArray[np.uint64], positions: NDArray[np.float64],
               arena: Arena) -> Rows:
         """Give each memory a row, and make its cell's box contain it."""
-        order = np.argsort(cells, kind='stable')
-        groups = self._grouped(cells[order])
+        digits = cells >> self._shift  # alike for all cells of one slot, whatever they are
+        order = np.argsort(digits, kind='stable')
+        groups = self._grouped(digits[order])
+        self._cells[groups.slots] = cells[order[groups.starts]]
         rows = np.empty(len(cells), np.int64)
         rows[order] = self._new_rows(groups, arena)
         self._widen(groups, positions[order])
@@ -88,16 +91,13 @@ class CellDirectory:
         for slot in slots[self._counts.take(slots) == 0].tolist():
             self._cell_boxes[slot // SLOTS, :, slot % SLOTS] = np.inf
 
-    def _grouped(self, cells: NDArray[np.uint64]) -> _Groups:
-        starts = np.flatnonzero(np.concatenate([[True], cells[1:] != cells[:-1]]))
-        unique = cells[starts]
-        keys, owner = np.unique(unique >> np.uint64(self._shift + 2 * DIGIT_BITS),
-                                return_inverse=True)
+    def _grouped(self, digits: NDArray[np.uint64]) -> _Groups:
+        starts = np.flatnonzero(np.concatenate([[True], digits[1:] != digits[:-1]]))
+        unique = digits[starts]
+        keys, owner = np.unique(unique >> BLOCK_BITS, return_inverse=True)
         blocks = np.array([self._block(key) for key in keys.tolist()])
-        slots = blocks[owner] * SLOTS + (
-            unique >> np.uint64(self._shift) & np.uint64(SLOTS - 1)).astype(np.int64)
-        self._cells[slots] = unique
-        return _Groups(slots, starts, np.diff(starts, append=len(cells)))
+        slots = blocks[owner] * SLOTS + (unique % np.uint64(SLOTS)).astype(np.int64)
+        return _Groups(slots, starts, np.diff(starts, append=len(digits)))
 
     def _block(self, key: int) -> int:
         block = self._blocks.setdefault(key, len(self._blocks))

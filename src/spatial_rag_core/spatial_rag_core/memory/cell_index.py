@@ -4,47 +4,21 @@ from __future__ import annotations
 
 import threading
 
-from spatial_rag_core.memory.arena import Arena, PAGE_ROWS, Pages, Rows
-from spatial_rag_core.memory.cell_directory import CellDirectory
+from spatial_rag_core.errors import LatentError
+from spatial_rag_core.memory.cell_store import CellStore
+from spatial_rag_core.memory.context_book import ContextBook
 from spatial_rag_core.memory.index import IndexRows, Ranked
 from spatial_rag_core.memory.latent_search import FLAT_ROWS, LatentSearch, MOST_WANTED
 from spatial_rag_core.memory.ranking import Nearest, Ranking, ranking_of
-from spatial_rag_core.memory.row_filter import bounds_around, bounds_of, ContextBook, RowFilter
+from spatial_rag_core.memory.row_filter import bounds_of, RowFilter
 from spatial_rag_core.records import MemoryQuery
 from spatial_rag_core.spatial.h3_cells import H3Grid
 
+import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-CHUNK_PAGES = 2_048  # that are looked at in one go, so that other threads get their turn
 TRIES = 3  # of a search, when what it found was forgotten under its hands
-SWEEP_AT = 4_096  # empty rows that are never worth a sweep
-FIRST_REACH_M = 4.0  # of a search for the nearest pose; a turn counts for at most √6 m
-
-
-class _Store:
-    """The rows and the directory of their cells; replaced as one."""
-
-    def __init__(self, z_dim: int, resolution: int) -> None:
-        self.arena = Arena(z_dim)
-        self.directory = CellDirectory(resolution)
-
-    def add(self, memories: IndexRows, contexts: NDArray[np.int32]) -> None:
-        rows = self.directory.place(memories.cells, memories.positions, self.arena)
-        self.arena.write(rows, memories, contexts)
-
-    def remove(self, seqs: NDArray[np.int64]) -> None:
-        rows, held = self.arena.find(np.unique(seqs))
-        self.arena.erase(rows[held])
-        self.directory.forget(rows[held])
-
-    def memories(self, rows: Rows) -> IndexRows:
-        """Copies of what the rows hold; their contexts are numbers of the ContextBook."""
-        columns = self.arena.columns
-        return IndexRows(
-            columns.seqs[rows], self.directory.cells_of(rows), columns.vectors[rows],
-            np.stack(columns.places_of(rows), axis=1), columns.orientations[rows],
-            columns.timestamps[rows], columns.contexts[rows], {})
 
 
 class CellIndex:
@@ -58,7 +32,7 @@ class CellIndex:
     def __init__(self, grid: H3Grid, z_dim: int) -> None:
         self._resolution = grid.resolution
         self._z_dim = z_dim
-        self._store = self._empty_store()
+        self._store = CellStore(z_dim, grid.resolution)
         self._contexts = ContextBook()
         self._latents = LatentSearch()
         self._changing = threading.Lock()
@@ -82,54 +56,46 @@ class CellIndex:
     @property
     def is_approximate(self) -> bool:
         """Whether a query without a region is answered from an inverted file."""
-        return self._latents.is_ready
+        return self._latents.file_count > 0
 
     def settle(self) -> None:
         """Return when no inverted file is being made, see LatentSearch."""
         self._latents.wait()
 
     def add(self, rows: IndexRows) -> None:
-        """Take in memories; sequence numbers ascend, also over calls."""
+        """
+        Take in memories; sequence numbers ascend, also over calls.
+
+        Raises LatentError where the latents have another length.
+        """
         if not len(rows.seqs):
             return
+        if rows.vectors.shape[1:] != (self._z_dim,):
+            raise LatentError(f'latents have shape {list(rows.vectors.shape)}, expected '
+                              f'[{len(rows.seqs)}, {self._z_dim}] (z_dim); index a memory with '
+                              'the z_dim of its file')
         with self._changing:
-            numbers = self._contexts.numbers_of(rows.contexts, rows.context_table)
-            self._store.add(rows, numbers)
+            self._store.add(rows, self._contexts.numbers_of(rows.contexts, rows.context_table))
             self._last_seq = int(rows.seqs[-1])
 
     def remove(self, seqs: NDArray[np.int64]) -> None:
         """Forget memories; numbers that it does not hold are passed over."""
         with self._changing:
-            self._store.remove(np.asarray(seqs, np.int64))
-            arena = self._store.arena
-            if (empty := arena.size - arena.count) > SWEEP_AT and 4 * empty > arena.size:
-                self._store = self._swept()
-
-    def _swept(self) -> _Store:
-        """Return a copy without the empty rows; searches go on in the old one meanwhile."""
-        fresh, rows = self._empty_store(), self._store.arena.live_rows()
-        for some in np.split(rows, range(CHUNK_PAGES * PAGE_ROWS, len(rows),
-                                         CHUNK_PAGES * PAGE_ROWS)):
-            memories = self._store.memories(some)
-            fresh.add(memories, memories.contexts)
-        return fresh
-
-    def _empty_store(self) -> _Store:
-        return _Store(self._z_dim, self._resolution)
+            self._store.remove(seqs)
+            if self._store.is_worth_a_sweep:
+                self._store = self._store.swept()
 
     def relabel(self, rows: IndexRows) -> None:
         """Replace the context of memories that it holds; others are passed over."""
         with self._changing:
-            arena = self._store.arena
-            numbers = self._contexts.numbers_of(rows.contexts, rows.context_table)
-            found, held = arena.find(rows.seqs)
-            arena.columns.contexts[found[held]] = numbers[held]
+            self._store.relabel(
+                rows.seqs, self._contexts.numbers_of(rows.contexts, rows.context_table))
 
     def close(self) -> None:
         """Give back what it holds."""
         self._latents.close()
         with self._changing:
-            self._store = self._empty_store()
+            self._store = CellStore(self._z_dim, self._resolution)
 
     def search(self, query: MemoryQuery) -> list[Ranked]:
         """
@@ -137,6 +103,7 @@ class CellIndex:
 
         Raises LatentError where the query's vector has another length.
         """
+        faiss.omp_set_num_threads(1)  # of this thread: its workers spin where cores are busy
         ranking = ranking_of(query, self._z_dim)
         for _ in range(TRIES):
             if (found := self._search(query, ranking)) is not None:
@@ -151,46 +118,27 @@ class CellIndex:
         bounds = bounds_of(query)
         if bounds is not None:
             pages = store.directory.pages_within(bounds)
-            nearest = _nearest_on(pages, store.arena, Nearest(query.k, ranking), wanted)
-        elif query.rank_by == 'pose':
-            nearest = _nearest_poses(store, query, ranking, wanted)
+            nearest = store.nearest_on(pages, query.k, ranking, wanted)
+        elif query.rank_by == 'pose' and query.pose is not None:
+            nearest = store.nearest_poses(query.pose.position, query.k, ranking, wanted)
         else:
-            nearest = self._nearest_latents(store, query, ranking, wanted)
+            nearest = (self._near_latents(store, query, ranking, wanted)
+                       or store.nearest_of_all(query.k, ranking, wanted))
         return nearest.ranked(store.arena.columns)
 
-    def _nearest_latents(self, store: _Store, query: MemoryQuery, ranking: Ranking,
-                         wanted: RowFilter) -> Nearest:
-        """Search everywhere: among candidates where many are wanted, else one by one."""
-        arena, nearest = store.arena, Nearest(query.k, ranking)
-        if query.metric == 'l2' and query.k <= MOST_WANTED and arena.count > FLAT_ROWS:
-            share = wanted.share(arena)
-            assert query.vector is not None
-            if share * arena.count > FLAT_ROWS and (
-                    rows := self._latents.candidates(arena, query.vector, share)) is not None:
-                nearest.offer(arena.columns, wanted.among(arena.columns, rows))
-        if nearest.count >= query.k:
-            return nearest
-        pages = np.arange(arena.page_count, dtype=np.int32)
-        return _nearest_on(pages, arena, Nearest(query.k, ranking), wanted)
-
-
-def _nearest_poses(store: _Store, query: MemoryQuery, ranking: Ranking,
-                   wanted: RowFilter) -> Nearest:
-    """Search in wider and wider boxes, until no place outside can be among the nearest."""
-    assert query.pose is not None
-    place = query.pose.position
-    reach, farthest = FIRST_REACH_M, store.directory.reach_from(place)
-    while True:
-        pages = store.directory.pages_within(bounds_around(place, reach))
-        nearest = _nearest_on(pages, store.arena, Nearest(query.k, ranking), wanted)
-        if nearest.kth <= reach * reach or reach >= farthest:
-            return nearest
-        reach *= 2
-
-
-def _nearest_on(pages: Pages, arena: Arena, nearest: Nearest, wanted: RowFilter) -> Nearest:
-    """Offer all memories of the pages that are wanted."""
-    columns = arena.columns  # which are at least as new as the page numbers
-    for start in range(0, len(pages), CHUNK_PAGES):
-        nearest.offer(columns, wanted.rows(columns, pages[start:start + CHUNK_PAGES]))
-    return nearest
+    def _near_latents(self, store: CellStore, query: MemoryQuery, ranking: Ranking,
+                      wanted: RowFilter) -> Nearest | None:
+        """Search among candidates; None where few are wanted, or there are no candidates yet."""
+        arena, vector = store.arena, query.vector
+        if (vector is None or query.metric != 'l2' or query.k > MOST_WANTED
+                or arena.count <= FLAT_ROWS):
+            return None
+        share = wanted.share(arena)
+        if share * arena.count <= FLAT_ROWS:
+            return None
+        rows = self._latents.candidates(arena, vector, share)
+        if rows is None:
+            return None
+        nearest = Nearest(query.k, ranking)
+        nearest.offer(arena.columns, wanted.among(arena.columns, rows))
+        return nearest if nearest.count >= query.k else None

@@ -91,7 +91,7 @@ class CommitQueue(Generic[Job]):
     def wait_empty(self, timeout_sec: float) -> bool:
         """Wait, without gathering any longer, until there is no backlog; False: time ran out."""
         with self._changed:
-            self._is_hurried = True
+            self._is_hurried = self._backlog() > 0
             self._changed.notify_all()
             return self._changed.wait_for(lambda: not self._backlog(), timeout_sec)
 

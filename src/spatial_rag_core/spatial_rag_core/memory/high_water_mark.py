@@ -61,6 +61,11 @@ def parsed_mark(content: bytes) -> HighWaterMark | None:
     return None
 
 
+def lost_of(mark: HighWaterMark | None, connection: sqlite3.Connection) -> Lost:
+    """What a memory file lacks; read the mark before the file, for a writer may be at work."""
+    return Lost() if mark is None else mark.lost(mark_of(connection))
+
+
 def lost_error(path: Path, lost: Lost) -> JournalDamagedError:
     """Tell a loss."""
     return JournalDamagedError(

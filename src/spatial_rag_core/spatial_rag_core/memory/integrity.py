@@ -12,10 +12,9 @@ from typing import Any
 
 from spatial_rag_core.errors import JournalError, JournalUnavailableError
 from spatial_rag_core.memory.damaged_rows import expected_count, lenient, sound_contexts
-from spatial_rag_core.memory.high_water_mark import mark_of
+from spatial_rag_core.memory.high_water_mark import lost_of
 from spatial_rag_core.memory.integrity_rows import check_memories
 from spatial_rag_core.memory.journal_changes import entry_crc, FORGOTTEN, RELABELLED
-from spatial_rag_core.memory.journal_errors import translated
 from spatial_rag_core.memory.journal_schema import (
     APPLICATION_ID,
     fixed_crc,
@@ -55,13 +54,12 @@ def check(path: Path, on_progress: OnProgress | None = None,
     Damage is reported, never raised. Raises JournalError where there is no file,
     JournalUnavailableError where it cannot be read now.
     """
-    with translated(path):
-        require_file(path)
+    require_file(path)
     found = _Findings()
-    count, mark = 0, noted(path)  # the mark first: a writer may be at work
+    count, mark = 0, noted(path)
     try:
-        with snapshot(path) as connection:
-            if mark is not None and any(lost := mark.lost(mark_of(connection))):
+        with snapshot(path, may_lack=True) as connection:
+            if any(lost := lost_of(mark, connection)):
                 found.add(f'it lacks its newest {lost.memories} memories and {lost.changes} '
                           'changes: its write-ahead log was damaged, cut or deleted')
             lenient(connection)
@@ -151,10 +149,10 @@ def _checked_spec(connection: sqlite3.Connection, path: Path,
 
 
 def _check_changes(connection: sqlite3.Connection, found: _Findings) -> None:
-    expected: int | None = None
+    expected, newest = _ends_of_changes(connection)
     for number, seq, kind, crc in connection.execute(
             'SELECT number, seq, kind, crc FROM changes ORDER BY number'):
-        if expected is not None and number != expected:
+        if number > expected:
             found.add(f'changes {expected} to {number - 1} are missing')
         expected = number + 1
         try:
@@ -163,6 +161,17 @@ def _check_changes(connection: sqlite3.Connection, found: _Findings) -> None:
             is_sound = False
         if not is_sound:
             found.add(f'change {number} is not what was written')
+    if newest >= expected:
+        found.add(f'changes {expected} to {newest} are missing')
+
+
+def _ends_of_changes(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Numbers of the first and the last entry; what is no number is told of table meta."""
+    ends = connection.execute(
+        "SELECT (SELECT value FROM meta WHERE key = 'changes_pruned_to'), "
+        "(SELECT seq FROM sqlite_sequence WHERE name = 'changes')").fetchone()
+    pruned_to, newest = (end if isinstance(end, int) else 0 for end in ends)
+    return pruned_to + 1, newest
 
 
 def _check_count(connection: sqlite3.Connection, count: int, found: _Findings) -> None:

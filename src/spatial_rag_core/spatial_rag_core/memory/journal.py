@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spatial_rag_core.errors import JournalError
 from spatial_rag_core.memory import journal_connection
-from spatial_rag_core.memory.high_water_mark import lost_error, mark_of
+from spatial_rag_core.memory.high_water_mark import lost_error, lost_of
 from spatial_rag_core.memory.journal_changes import Changes
 from spatial_rag_core.memory.journal_connection import Connection, Durability
 from spatial_rag_core.memory.journal_content import JournalStats
@@ -54,7 +54,7 @@ class Journal(JournalWriting):
         """As open_writer, with the file's own spec; raises JournalError where there is none."""
         path = Path(path).expanduser()
         with translated(path):
-            if not path.exists() or path.stat().st_size == 0:
+            if not path.is_file() or path.stat().st_size == 0:
                 raise JournalError(f'{path}: no memory file, or an empty one; check the path')
             return cls._open_locked(path, None, durability, holder)
 
@@ -87,11 +87,11 @@ class Journal(JournalWriting):
             if not path.exists() or path.stat().st_size == 0:
                 return None
             journal_connection.require_no_stump(path)
-            mark = noted(path)  # before the file is read: a writer may be at work
+            mark = noted(path)
             connection = Connection(path.resolve(), None)
             try:
                 spec = readable(connection.sql, path)
-                if mark is not None and any(lost := mark.lost(mark_of(connection.sql))):
+                if any(lost := lost_of(mark, connection.sql)):
                     raise lost_error(path, lost)
             except BaseException:
                 connection.close()

@@ -32,7 +32,7 @@ def prepared(connection: Connection, path: Path, wanted: JournalSpec | None) -> 
         meta = read_meta(sql, path) if version == SCHEMA_VERSION else read_old_meta(sql)
         spec = spec_of(meta, path)
         spec.require_same(wanted or spec, str(path))
-    begin_wal(sql, path, is_new)
+    begin_wal(sql, path, is_new, connection.durability)
     if is_new or version != SCHEMA_VERSION:
         sql.execute('PRAGMA foreign_keys = OFF')
         with connection.transaction(lambda: None):

@@ -13,7 +13,7 @@ from spatial_rag_core.errors import (
     JournalUnavailableError,
     LatentError,
 )
-from spatial_rag_core.memory.high_water_mark import Lost, mark_of
+from spatial_rag_core.memory.high_water_mark import Lost, lost_of, mark_of
 from spatial_rag_core.memory.journal_changes import FORGOTTEN, log_changes, RELABELLED
 from spatial_rag_core.memory.journal_content import JournalContent
 from spatial_rag_core.memory.journal_contexts import context_of
@@ -192,9 +192,8 @@ class JournalWriting(JournalContent):
     def _take_over(self, lock: WriterLock) -> None:
         """Become the writer; numbers that were lost are given again, so all indexes start anew."""
         self._lock = lock
-        if lock.left is not None:
-            with self.snapshot(), self._reading() as connection:
-                self.lost = lock.left.lost(mark_of(connection))
+        with self.snapshot(), self._reading() as connection:
+            self.lost = lost_of(lock.left, connection)
         if any(self.lost):
             self.renew_generation()
 

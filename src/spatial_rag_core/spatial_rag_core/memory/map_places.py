@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from spatial_rag_core.memory.cell_numbers import cell_numbers
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.journal_rows import Records
 from spatial_rag_core.memory.journal_schema import JournalSpec
 from spatial_rag_core.memory.map_layout import Places
 from spatial_rag_core.memory.selection import matching_seqs
+from spatial_rag_core.memory.snapshot import OnProgress
 from spatial_rag_core.records import MemorySelection
 
 import h3.api.basic_int as h3
@@ -20,7 +19,7 @@ _BATCH = 50_000
 
 
 def places_of(journal: Journal, selection: MemorySelection | None = None,
-              on_progress: Callable[[int, int], None] | None = None) -> Places:
+              on_progress: OnProgress | None = None) -> Places:
     """Read all memories, or those that are selected, of one moment; raises JournalError."""
     parts: list[Places] = []
     sessions: dict[str, int] = {}

@@ -26,7 +26,8 @@ from spatial_rag_core.memory.parquet_layout import (
     ROWS_PER_GROUP,
 )
 from spatial_rag_core.memory.selection import matching_seqs
-from spatial_rag_core.memory.snapshot import missing, OnProgress, snapshot
+from spatial_rag_core.memory.snapshot import OnProgress, open_memory, snapshot
+from spatial_rag_core.memory.statement_parts import marks
 from spatial_rag_core.memory.whole_file import whole_or_not_at_all
 from spatial_rag_core.records import MemorySelection
 
@@ -44,10 +45,7 @@ def export_parquet(source: Path, target: Path, selection: MemorySelection | None
     file appears once it is whole. Raises ConfigurationError where target exists, JournalError
     where there is no memory file, JournalDamagedError, JournalUnavailableError.
     """
-    journal = Journal.open_reader(source)
-    if journal is None:
-        raise missing(source)
-    with journal:
+    with open_memory(source) as journal:
         chosen = None if selection is None else matching_seqs(journal, selection).tolist()
         with (snapshot(source) as connection, whole_or_not_at_all(target) as unfinished):
             return _Export(connection, journal, with_thumbnails, on_progress).run(
@@ -94,7 +92,7 @@ class _Export:
     def _only(self, seqs: list[int]) -> Iterator[list[Row]]:
         for start in range(0, len(seqs), ROWS_PER_GROUP):
             part = seqs[start:start + ROWS_PER_GROUP]
-            if rows := self._read(f'seq IN ({", ".join("?" * len(part))}) ORDER BY seq', part):
+            if rows := self._read(f'seq IN ({marks(part)}) ORDER BY seq', part):
                 yield rows  # those that were forgotten since they were selected are left out
 
     def _read(self, condition: str, values: list[int]) -> list[Row]:

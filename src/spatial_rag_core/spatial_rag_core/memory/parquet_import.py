@@ -51,7 +51,7 @@ def import_parquet(source: Path, target: Path,
                 return _import(file, source, journal, model_id or journal.model_id, on_progress)
         with (held_for_writing(target, _HOLDER),
               whole_memory_or_not_at_all(target, overwrite=target.exists()) as unfinished,
-              Journal.open_writer(unfinished, _needed(spec, source)) as journal):
+              Journal.open_writer(unfinished, _needed(spec, source), 'none') as journal):
             return _import(file, source, journal, model_id, on_progress)
 
 

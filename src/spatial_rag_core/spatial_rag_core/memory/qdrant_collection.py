@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 from qdrant_client import models, QdrantClient
 
 _PAGE = 10_000
-_EVERYTHING = 1_000_000
 _SEQ_BITS = 60
 
 
@@ -116,13 +115,6 @@ class CollectionStore:
                      question.using != POSE)
         return found_of(points, question, np.array(
             [payload_of(point)['seq'] for point in points], np.int64))
-
-    def distinct(self, field: str) -> int:
-        """How many different values the payload field has."""
-        with translated(self._where):
-            hits = self._client.facet(self._collection, field, filter_of([self._mine]),
-                                      limit=_EVERYTHING, exact=True).hits
-        return sum(hit.count > 0 for hit in hits)
 
     def seqs(self) -> NDArray[np.int64]:
         """Sequence numbers of all points, ascending; takes time in proportion to them."""

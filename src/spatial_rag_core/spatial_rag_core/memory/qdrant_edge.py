@@ -34,7 +34,6 @@ import qdrant_edge as edge
 _AT_ONCE = 250
 """Points in one update: it holds up all other threads of the process, about 25 µs a point."""
 _PAGE = 10_000
-_EVERYTHING = 10_000_000
 _EDGE_FAILURES = ('Exception', 'PanicException')
 """Names of what Edge raises: Exception itself, and of damaged data what no except catches."""
 
@@ -111,13 +110,6 @@ class EdgeStore:
             read_places([(point.payload or {})['place'] for point in points]),
             np.array(latents, np.float32).reshape(len(points), -1 if latents else 0),
             1.0 - told if question.using == DIRECTION else told)
-
-    def distinct(self, field: str) -> int:
-        """How many different values the payload field has."""
-        with self._translated():
-            hits = self._shard.facet(
-                edge.FacetRequest(field, limit=_EVERYTHING, exact=True)).hits
-        return sum(hit.count > 0 for hit in hits)  # values of removed points stay for a while
 
     def seqs(self) -> NDArray[np.int64]:
         """Sequence numbers of all points, ascending; about a second for a million."""

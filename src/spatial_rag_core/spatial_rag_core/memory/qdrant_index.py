@@ -14,7 +14,7 @@ from spatial_rag_core.memory.qdrant_filters import (
     conditions_of,
     region_of,
 )
-from spatial_rag_core.memory.qdrant_points import cell_field, Places, Points, points_of, rows_among
+from spatial_rag_core.memory.qdrant_points import Places, Points, points_of, rows_among
 from spatial_rag_core.memory.qdrant_ranking import (
     distances_of,
     is_certain,
@@ -22,6 +22,7 @@ from spatial_rag_core.memory.qdrant_ranking import (
     Question,
     question_of,
 )
+from spatial_rag_core.memory.told_memories import ToldMemories
 from spatial_rag_core.records import MemoryQuery, Vector
 from spatial_rag_core.spatial.h3_cells import H3Grid
 
@@ -72,9 +73,6 @@ class PointStore(Protocol):
              is_exact: bool) -> Found:
         """At most `limit` points that satisfy all conditions, nearest first."""
 
-    def distinct(self, field: str) -> int:
-        """How many different values the payload field has."""
-
     def seqs(self) -> NDArray[np.int64]:
         """Sequence numbers of all points, ascending; takes time in proportion to them."""
 
@@ -99,7 +97,7 @@ class QdrantIndex:
         self.last_seq = 0
         self._grid = grid
         self._unconfirmed = np.empty(0, np.int64) if held is None else held
-        self._cells: int | None = None
+        self._told = ToldMemories()
 
     @property
     def count(self) -> int:
@@ -108,10 +106,8 @@ class QdrantIndex:
 
     @property
     def cell_count(self) -> int:
-        """H3 cells that hold at least one memory; counted anew where they changed."""
-        if self._cells is None:
-            self._cells = self.store.distinct(cell_field(self._grid.resolution))
-        return self._cells
+        """H3 cells that hold at least one memory that was added."""
+        return self._told.cell_count
 
     def add(self, rows: IndexRows) -> None:
         """Take in memories; sequence numbers ascend, also over calls."""
@@ -120,18 +116,18 @@ class QdrantIndex:
         self.last_seq = int(rows.seqs[-1])
         end = np.searchsorted(self._unconfirmed, self.last_seq, 'right')
         held, self._unconfirmed = self._unconfirmed[:end], self._unconfirmed[end:]
-        self.remove(np.setdiff1d(held, rows.seqs, assume_unique=True))
+        self.remove(held[~np.isin(held, rows.seqs)])
         new = rows if not len(held) else rows_among(rows, ~np.isin(rows.seqs, held))
         if len(new.seqs):
             self.store.put(points_of(new, self._grid.frame, self._grid.resolution))
-            self._cells = None
+        self._told.add(rows.seqs, rows.cells)
 
     def remove(self, seqs: NDArray[np.int64]) -> None:
         """Forget memories; numbers that it does not hold are passed over."""
         if len(seqs):
-            self._unconfirmed = np.setdiff1d(self._unconfirmed, seqs, assume_unique=True)
+            self._unconfirmed = self._unconfirmed[~np.isin(self._unconfirmed, seqs)]
+            self._told.remove(seqs)
             self.store.delete(seqs.tolist())
-            self._cells = None
 
     def relabel(self, rows: IndexRows) -> None:
         """Replace the context of memories that it holds; others are passed over."""

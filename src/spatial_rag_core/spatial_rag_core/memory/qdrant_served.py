@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 
 from spatial_rag_core.errors import IndexUnavailableError
@@ -16,41 +15,13 @@ from spatial_rag_core.memory.qdrant_index import QdrantIndex
 from spatial_rag_core.memory.qdrant_server import connect
 from spatial_rag_core.memory.qdrant_shards import ShardKeys
 from spatial_rag_core.memory.qdrant_shipper import QdrantShipper, ShippingFigures
+from spatial_rag_core.memory.told_memories import ToldMemories
 from spatial_rag_core.records import MemoryQuery
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
 
 import numpy as np
 from numpy.typing import NDArray
-
-
-class _Told:
-    """Sequence numbers and H3 cells of what was told, 16 bytes each."""
-
-    def __init__(self) -> None:
-        self._seqs: NDArray[np.int64] = np.empty(1024, np.int64)
-        self._cells: NDArray[np.uint64] = np.empty(1024, np.uint64)  # 0: removed
-        self._used = self.count = 0
-        self.per_cell: Counter[int] = Counter()
-
-    def add(self, seqs: NDArray[np.int64], cells: NDArray[np.uint64]) -> None:
-        first, self._used = self._used, self._used + len(seqs)
-        if self._used > len(self._seqs):
-            self._seqs = np.resize(self._seqs, 2 * self._used)
-            self._cells = np.resize(self._cells, 2 * self._used)
-        self._seqs[first:self._used], self._cells[first:self._used] = seqs, cells
-        self.count += len(seqs)
-        self.per_cell.update(cells.tolist())
-
-    def remove(self, seqs: NDArray[np.int64]) -> None:
-        held = self._seqs[:self._used]
-        places = np.searchsorted(held, seqs)
-        places = places[places < self._used]
-        places = places[np.isin(held[places], seqs) & (self._cells[places] != 0)]
-        self.per_cell.subtract(self._cells[places].tolist())
-        self.per_cell = +self.per_cell  # without those that hold none
-        self._cells[places] = 0
-        self.count -= len(places)
 
 
 class ServedIndex:
@@ -71,7 +42,7 @@ class ServedIndex:
         self._there = QdrantIndex(store, H3Grid(LocalFrame(spec.datum), spec.h3_resolution))
         self._deadline = Deadline(config.timeout_sec, config.where)
         self._shipper = shipper
-        self._told = _Told()
+        self._told = ToldMemories()
         self.last_seq = 0
 
     @classmethod
@@ -92,7 +63,7 @@ class ServedIndex:
     @property
     def cell_count(self) -> int:
         """H3 cells that hold at least one memory."""
-        return len(self._told.per_cell)
+        return self._told.cell_count
 
     @property
     def figures(self) -> ShippingFigures:

@@ -30,7 +30,7 @@ from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 OLDEST_VERSION = (1, 12)
-KEPT_WORDS = (*WORDS, 'journal', 'model_id', 'id')
+KEPT_WORDS = (*WORDS, 'journal', 'model_id')
 """Words of the payload that can be filtered by."""
 
 
@@ -88,6 +88,9 @@ def _fault(where: str, fault: Exception) -> str:
     if isinstance(fault, httpx.RemoteProtocolError | httpx.ReadError | httpx.WriteError):
         return (f'Qdrant at {where} broke off in the middle of an answer ({what}); look at the '
                 'server, and whether the port is that of REST and https is set as it is there')
+    if 'CERTIFICATE_VERIFY_FAILED' in what:
+        return (f'the certificate of Qdrant at {where} is not trusted ({what}); set SSL_CERT_FILE '
+                'to that of its authority, and host to the name in it')
     if isinstance(fault, httpx.TransportError | OSError):
         return (f'Qdrant at {where} cannot be reached ({what}); start it there, or set host, port '
                 'and https')
@@ -173,5 +176,4 @@ def indexed_fields(resolution: int) -> dict[str, models.PayloadFieldSchema]:
     words = {field: models.KeywordIndexParams(
         type=models.KeywordIndexType.KEYWORD, is_tenant=field == 'journal')
         for field in KEPT_WORDS}
-    numbers = dict.fromkeys(NUMBERS, models.PayloadSchemaType.FLOAT)
-    return {**cells, **words, **numbers, 'location': models.PayloadSchemaType.GEO}
+    return {**cells, **words, **dict.fromkeys(NUMBERS, models.PayloadSchemaType.FLOAT)}

@@ -49,7 +49,7 @@ class _Euclidean(Ranking):
     """L2 distance of latents: rough is its square in single precision."""
 
     def __init__(self, vector: Vector) -> None:
-        self._vector = np.ascontiguousarray(vector, np.float32)
+        self._vector = vector
         # No term of the sum is negative, so each rounding is small against the sum.
         self._slack = 1 + 4 * (len(vector) + 4) * SINGLE_ROUNDING
 
@@ -74,7 +74,7 @@ class _Cosine(Ranking):
     """1 − cos of the angle between latents, 1 where either is zero."""
 
     def __init__(self, vector: Vector) -> None:
-        self._vector = np.asarray(vector, np.float64)
+        self._vector = vector.astype(np.float64)
         self._squared = float(self._vector @ self._vector)
 
     def rough(self, columns: Columns, rows: Rows) -> Distances:
@@ -106,13 +106,11 @@ def ranking_of(query: MemoryQuery, z_dim: int) -> Ranking:
     if query.rank_by == 'pose':
         assert query.pose is not None
         return _PoseDistance(query.pose)
-    assert query.vector is not None
-    if np.shape(query.vector) != (z_dim,):
-        raise LatentError(f'latent has shape {list(np.shape(query.vector))}, expected [{z_dim}] '
-                          '(z_dim); asker and memory must agree on z_dim')
-    if query.metric == 'cosine':
-        return _Cosine(query.vector)
-    return _Euclidean(query.vector)
+    vector = np.ascontiguousarray(query.vector, np.float32)
+    if vector.shape != (z_dim,):
+        raise LatentError(f'latent has shape {list(vector.shape)}, expected [{z_dim}] (z_dim); '
+                          'asker and memory must agree on z_dim')
+    return _Cosine(vector) if query.metric == 'cosine' else _Euclidean(vector)
 
 
 class Nearest:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from spatial_rag_core.errors import ConfigurationError, JournalError, JournalMismatchError
+from spatial_rag_core.errors import JournalMismatchError
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.snapshot import OnProgress, open_memory
 from spatial_rag_core.memory.whole_file import whole_memory_or_not_at_all
 from spatial_rag_core.records import Memory, Vector
 
@@ -30,7 +30,7 @@ class ReencodeCounts:
 
 
 def reencode(source: Path, target: Path, bundle: Bundle,
-             on_progress: Callable[[int, int], None]) -> ReencodeCounts:
+             on_progress: OnProgress | None = None) -> ReencodeCounts:
     """
     Write `target`: the memories of `source` in their order, encoded by `bundle`.
 
@@ -40,17 +40,11 @@ def reencode(source: Path, target: Path, bundle: Bundle,
     JournalMismatchError for a bundle of another action_dim, JournalError where a file cannot be
     used.
     """
-    if target.exists():
-        raise ConfigurationError(f'{target} exists already; name a file that does not, or '
-                                 'delete it')
-    old = Journal.open_reader(source)
-    if old is None:
-        raise JournalError(f'{source}: no memory file, or an empty one; nothing to re-encode')
-    with old:
+    with open_memory(source) as old:
         _require_action_dim(old, bundle)
         spec = replace(old.spec, z_dim=bundle.metadata.z_dim)
         with (whole_memory_or_not_at_all(target) as unfinished,
-              Journal.open_writer(unfinished, spec, holder='spatial-rag memory reencode') as new):
+              Journal.open_writer(unfinished, spec, 'none') as new):
             return _copy(old, new, bundle, on_progress)
 
 
@@ -62,7 +56,7 @@ def _require_action_dim(old: Journal, bundle: Bundle) -> None:
 
 
 def _copy(old: Journal, new: Journal, bundle: Bundle,
-          on_progress: Callable[[int, int], None]) -> ReencodeCounts:
+          on_progress: OnProgress | None) -> ReencodeCounts:
     total, written, left_out, seq = old.count, 0, 0, 0
     while seqs := old.records_after(seq, _BATCH)['seq'].tolist():
         memories = old.get(seqs)  # without those that were forgotten just now
@@ -71,7 +65,8 @@ def _copy(old: Journal, new: Journal, bundle: Bundle,
         new.append(encoded)
         written, left_out = written + len(encoded), left_out + len(memories) - len(encoded)
         seq = seqs[-1]
-        on_progress(written + left_out, max(total, written + left_out))
+        if on_progress is not None:
+            on_progress(written + left_out, max(total, written + left_out))
     return ReencodeCounts(written, left_out)
 
 

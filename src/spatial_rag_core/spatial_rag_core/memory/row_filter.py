@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 import functools
 import math
 
 from spatial_rag_core.memory.arena import Arena, Columns, PAGE_BITS, PAGE_ROWS, Pages, Places, Rows
 from spatial_rag_core.memory.cell_directory import Bounds
-from spatial_rag_core.memory.index import Context
 from spatial_rag_core.records import Box, MemoryQuery
 
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_ANSWERS = 64  # remembered lists of the contexts that meet a query
 SAMPLE_PAGES = 512
 BEYOND_M = 1e-8  # more than the rounding of a sum of two coordinates of 1e7 m
 
@@ -24,40 +22,6 @@ PlaceCondition = Callable[[Coordinate, Coordinate, Coordinate], Mask]
 """From x, y, z to a mask of their shape."""
 Condition = Callable[[Columns, Rows], Mask]
 """From rows [n] to bool [n]."""
-
-
-class ContextBook:
-    """Gives each context a small number, and says which of them a query admits."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[Context, int] = {}
-        self._answers: dict[tuple[object, ...], Mask] = {}
-
-    def numbers_of(self, keys: NDArray[np.int32],
-                   table: Mapping[int, Context]) -> NDArray[np.int32]:
-        """Number of the context of each key of the table, int32 [n]."""
-        distinct, owner = np.unique(keys, return_inverse=True)
-        numbers = [self._numbers.setdefault(table[key], len(self._numbers))
-                   for key in distinct.tolist()]
-        return np.array(numbers, np.int32)[owner]
-
-    def admitted(self, query: MemoryQuery) -> Mask | None:
-        """
-        Say of each number whether its context meets the query; None: all do.
-
-        The last entry stands for the contexts that come after this call, and is False.
-        """
-        if query.session is query.robot is query.map_id is None and not query.labels:
-            return None
-        key = (query.session, query.robot, query.map_id, query.labels)
-        answer = self._answers.get(key)
-        known = list(self._numbers)
-        if answer is None or len(answer) <= len(known):
-            answer = np.array([*(context.meets(query) for context in known), False])
-            if len(self._answers) >= MAX_ANSWERS:
-                self._answers.clear()
-            self._answers[key] = answer
-        return answer
 
 
 def bounds_of(query: MemoryQuery) -> Bounds | None:
@@ -128,7 +92,9 @@ class RowFilter:
 def _rows_where(keep: Mask, pages: Pages) -> Rows:
     """Numbers of the rows for which `keep` bool [n, PAGE_ROWS] holds on pages [n]."""
     rows = keep.reshape(-1).nonzero()[0]
-    ahead = (pages - np.arange(len(pages))) * PAGE_ROWS
+    ahead = np.arange(len(pages), dtype=np.int32)
+    np.subtract(pages, ahead, out=ahead)
+    ahead *= PAGE_ROWS
     rows += ahead.take(rows >> PAGE_BITS)
     return rows
 
@@ -159,7 +125,7 @@ def _within_box(box: Box) -> PlaceCondition:
 def squared_separations(places: Places, center: tuple[float, float, float]) -> Coordinate:
     """Squared distances of places from a point, of the shape of their x [m²]."""
     x, y, z = places
-    total = x - center[0]
+    total: Coordinate = x - center[0]
     total *= total
     offset = y - center[1]
     offset *= offset

@@ -19,6 +19,7 @@ from spatial_rag_core.memory.damaged_rows import (
     Row,
     sound_contexts,
 )
+from spatial_rag_core.memory.high_water_mark import lost_of
 from spatial_rag_core.memory.index import Context
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.journal_errors import translated
@@ -31,6 +32,7 @@ from spatial_rag_core.memory.journal_rows import (
 )
 from spatial_rag_core.memory.journal_schema import read_meta, require_current, spec_of
 from spatial_rag_core.memory.snapshot import OnProgress
+from spatial_rag_core.memory.writer_lock import noted
 
 import numpy as np
 
@@ -62,17 +64,21 @@ def salvage_into(source: Path, unfinished: Path,
     and labels were lost gets the session `lost-N`, the same for all that shared them.
     Raises JournalDamagedError where the file does not even tell what it holds.
     """
+    mark = noted(source)
     with _opened(source) as connection, translated(source):
         require_current(connection, source)
         meta = read_meta(connection, source)
         last = last_seq(connection, source)
-        with Journal.open_writer(unfinished, spec_of(meta, source)) as journal:
+        with Journal.open_writer(unfinished, spec_of(meta, source), 'none') as journal:
             done = _Salvage(connection, journal, meta)
             done.run(last, on_progress)
-        expected = expected_count(connection)
+        expected, gone = expected_count(connection), lost_of(mark, connection)
     if expected is None or expected < done.written:
-        return RestoreReport(done.written, done.lost, done.pictures_lost, is_lost_exact=False)
-    return RestoreReport(done.written, expected - done.written, done.pictures_lost)
+        return RestoreReport(done.written, done.lost + gone.memories, done.pictures_lost,
+                             is_lost_exact=False)
+    # Among the changes that are gone, some may have forgotten what is written again now.
+    return RestoreReport(done.written, expected - done.written + gone.memories,
+                         done.pictures_lost, is_lost_exact=not gone.changes)
 
 
 @contextlib.contextmanager

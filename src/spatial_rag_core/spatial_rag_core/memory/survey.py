@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 import math
 
 from spatial_rag_core.memory.index import Context
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.journal_rows import Records
+from spatial_rag_core.memory.snapshot import OnProgress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class Survey:
     cell_count: int
 
 
-def survey(journal: Journal, on_progress: Callable[[int, int], None] | None = None) -> Survey:
+def survey(journal: Journal, on_progress: OnProgress | None = None) -> Survey:
     """Read a memory through, as it is at one moment; raises JournalError, for damage as well."""
     surveyor, seq = _Surveyor(), 0
     with journal.snapshot():

@@ -30,7 +30,7 @@ def redundant_seqs(journal: Journal, excess: int,
     """
     if excess < 1:
         return np.empty(0, np.int64)
-    overview = _Overview(journal)
+    overview = _Overview(journal, is_cancelled)
     scales = overview.scales(journal.spec.h3_resolution)
     chosen = _Chosen(excess)
     for seqs in overview.places():
@@ -47,12 +47,13 @@ def redundant_seqs(journal: Journal, excess: int,
 class _Overview:
     """What is known of all memories without their latents: 20 bytes of each."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, is_cancelled: Callable[[], bool]) -> None:
         parts: list[tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.int64]]] = []
         total, squares = np.zeros(journal.spec.z_dim), 0.0
         maps: dict[str, int] = {}
         seq = 0
-        while len((rows := journal.index_rows_after(seq, _BATCH)).seqs):
+        while not is_cancelled() and len(
+                (rows := journal.index_rows_after(seq, _BATCH)).seqs):
             seq = int(rows.seqs[-1])
             parts.append((rows.seqs, rows.cells, _maps(rows, maps)))
             total += rows.vectors.sum(axis=0, dtype=np.float64)

@@ -26,22 +26,24 @@ def whole_or_not_at_all(target: Path, overwrite: bool = False) -> Iterator[Path]
     """
     Give an empty file beside `target`, mode 0600; at the end it becomes target, else it goes.
 
-    With overwrite the caller holds the writer's lock of target. Raises ConfigurationError where
-    target exists and overwrite is False, JournalInUseError where another process makes the same
-    file just now, JournalUnavailableError where it cannot be written.
+    Where target is a link, the file that it leads to is made, and it stays one. With overwrite
+    the caller holds the writer's lock of target. Raises ConfigurationError where target is a
+    folder, or exists and overwrite is False, JournalInUseError where another process makes the
+    same file just now, JournalUnavailableError where it cannot be written.
     """
-    unfinished = target.with_name(target.name + '.unfinished')
     with _written(target):
         _require_free(target, overwrite)
-        make_folders(target.parent)
+        real = Path(os.path.realpath(target))
+        make_folders(real.parent)
+        unfinished = real.with_name(real.name + '.unfinished')
         with _claimed(unfinished, target) as descriptor:
             try:
                 yield unfinished
                 os.fsync(descriptor)
                 _require_free(target, overwrite)
-                _clear_the_place(target)
-                os.rename(unfinished, target)
-                sync_folder(target.parent)
+                _clear_the_place(real)
+                os.rename(unfinished, real)
+                sync_folder(real.parent)
             finally:
                 remove_with_companions(unfinished)
 
@@ -58,9 +60,10 @@ def whole_memory_or_not_at_all(target: Path, overwrite: bool = False) -> Iterato
 
 @contextlib.contextmanager
 def held_for_writing(target: Path, holder: str) -> Iterator[None]:
-    """Hold the writer's lock of a memory file; raises JournalInUseError."""
+    """Hold the writer's lock of a memory file; raises as whole_or_not_at_all does."""
     with _written(target):
-        make_folders(target.parent)
+        _require_free(target, overwrite=True)
+        make_folders(Path(os.path.realpath(target)).parent)
         lock = WriterLock(target, holder)
     try:
         yield
@@ -85,6 +88,8 @@ def _written(target: Path) -> Iterator[None]:
 
 
 def _require_free(target: Path, overwrite: bool) -> None:
+    if target.is_dir():
+        raise ConfigurationError(f'{target} is a folder; name a file in it')
     if target.exists() and not overwrite:
         raise ConfigurationError(f'{target} exists already; name a file that does not, or '
                                  'delete it')

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 import contextlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import json
+from pathlib import Path
 import re
 import socket
+import ssl
 import threading
 from typing import Any
 
@@ -30,9 +32,11 @@ class StandIn:
     (method, path, body). Shards by key are noted and then ignored: the local engine has none.
     """
 
-    def __init__(self, api_key: str = '', version: str = '1.20.0') -> None:
+    def __init__(self, api_key: str = '', version: str = '1.20.0',
+                 certificate: tuple[Path, Path] | None = None) -> None:
         self.api_key = api_key
         self.version = version
+        self.certificate = certificate
         self.requests: list[tuple[str, str, Any]] = []
         self.shard_keys: list[str] = []
         self.put_points = 0
@@ -67,6 +71,10 @@ class StandIn:
 
         self._http = ThreadingHTTPServer(('127.0.0.1', self.port), Handler)
         self._http.daemon_threads = True
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*self.certificate)
+            self._http.socket = context.wrap_socket(self._http.socket, server_side=True)
         self.port = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -152,11 +160,6 @@ def _scroll(server: StandIn, name: str, body: Any) -> Any:
     return models.ScrollResult(points=points, next_page_offset=offset)
 
 
-def _facet(server: StandIn, name: str, body: Any) -> Any:
-    ask = models.FacetRequest(**body)
-    return server.local.facet(name, ask.key, ask.filter, limit=ask.limit, exact=ask.exact)
-
-
 def _shards(server: StandIn, name: str, _: Any) -> Any:
     shards = [{'shard_id': n, 'shard_key': key, 'points_count': 0, 'state': 'Active'}
               for n, key in enumerate(server.shard_keys)]
@@ -186,7 +189,6 @@ _ROUTES: dict[str, Callable[[StandIn, str, Any], Any]] = {
     'POST /points/scroll': _scroll,
     'POST /points/count': lambda server, name, body: server.local.count(
         name, models.Filter(**body['filter']) if body.get('filter') else None),
-    'POST /facet': _facet,
 }
 
 
@@ -271,3 +273,45 @@ def free_port() -> int:
         port: int = listener.getsockname()[1]
         return port
 
+
+@contextlib.contextmanager
+def bad_line_to(port: int, answered: Callable[[], float]) -> Iterator[int]:
+    """
+    Pass connections on to a port, but let through only a part of each answer.
+
+    answered: how much of the next answer, 0 to 1; above 1: all of it.
+    """
+    def carry(near: socket.socket) -> None:
+        with near, socket.create_connection(('127.0.0.1', port)) as far:
+            far.sendall(_message(near))
+            answer = _message(far)
+            near.sendall(answer[:int(len(answer) * answered())])
+
+    with rude_server(lambda near: threading.Thread(
+            target=_quietly, args=(carry, near), daemon=True).start()) as own_port:
+        yield own_port
+
+
+def _quietly(carry: Callable[[socket.socket], None], near: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        carry(near)
+
+
+def _message(sender: socket.socket) -> bytes:
+    """One whole HTTP message."""
+    message = b''
+    while b'\r\n\r\n' not in message:
+        message += _some(sender)
+    head, _, body = message.partition(b'\r\n\r\n')
+    length = re.search(rb'(?i)content-length: *(\d+)', head)
+    while len(body) < (0 if length is None else int(length[1])):
+        more = _some(sender)
+        message, body = message + more, body + more
+    return message
+
+
+def _some(sender: socket.socket) -> bytes:
+    received = sender.recv(65536)
+    if not received:
+        raise ConnectionError('it hung up')
+    return received

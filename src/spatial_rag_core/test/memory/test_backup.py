@@ -292,6 +292,37 @@ def test_a_file_of_version_1_is_copied_as_it_is_and_restored_up_to_date(
     assert [memory.id for memory in read(tmp_path / 'new.db')] == [f'id-{n}' for n in range(20)]
 
 
+def test_a_target_that_is_a_link_stays_one(source: Path, tmp_path: Path) -> None:
+    (tmp_path / 'disk').mkdir()
+    link, real = tmp_path / 'link.db', tmp_path / 'disk' / 'real.db'
+    link.symlink_to(real)
+    assert backup(source, link).count == 300
+    with Journal.open_existing_writer(real) as writer:
+        writer.append([memory(1000)])
+        with pytest.raises(JournalInUseError):
+            restore(source, link, overwrite=True)
+    assert restore(source, link, overwrite=True).written == 300
+    assert link.is_symlink()
+    assert contents(read(real)) == contents(read(source))
+
+
+@pytest.mark.parametrize('folder', ['.', '/', 'folder'])
+def test_a_folder_is_no_target_and_nothing_is_put_beside_it(
+        source: Path, tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / 'here' / 'folder').mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / 'here')
+    for work in (lambda: backup(source, Path(folder)),
+                 lambda: restore(source, Path(folder), overwrite=True)):
+        with pytest.raises(ConfigurationError, match='is a folder; name a file in it'):
+            work()
+    with pytest.raises(JournalError, match='is a folder; name the memory file in it'):
+        backup(Path(folder), tmp_path / 'copy.db')
+    with pytest.raises(JournalError, match='no memory file'):
+        Journal.open_existing_writer(folder)
+    assert not list(tmp_path.rglob('*.unfinished'))
+    assert [path.name for path in tmp_path.rglob('*.lock')] == [source.name + '.lock']
+
+
 def test_a_file_is_not_restored_from_itself(source: Path) -> None:
     with pytest.raises(ConfigurationError, match='is the backup itself'):
         restore(source, source, overwrite=True)
@@ -306,3 +337,14 @@ def test_a_target_that_cannot_be_written_is_named(source: Path, tmp_path: Path) 
         backup(source, tmp_path / 'file' / 'copy.db')
     with pytest.raises(JournalUnavailableError, match=r'copy\.db cannot be written: '):
         restore(source, tmp_path / 'file' / 'copy.db')
+
+
+def test_a_file_that_is_thrown_away_unless_it_becomes_whole_needs_no_write_ahead_log(
+        tmp_path: Path) -> None:
+    with Journal.open_writer(tmp_path / 'new.db', SPEC, 'none') as journal:
+        journal.append([memory(0), memory(1)])
+        with pytest.raises(JournalError, match='another content'):
+            journal.append([memory(2), memory(0, timestamp=0.0)])
+        assert journal.count == 2
+        assert sorted(p.name for p in tmp_path.iterdir()) == ['new.db', 'new.db.lock']
+    assert check(tmp_path / 'new.db') == CheckReport(2, ())

@@ -37,13 +37,17 @@ def test_each_memory_gets_a_row_of_its_own_on_a_page_of_its_cell() -> None:
     assert arena.size < 2000 + PAGE_ROWS * directory.cell_count
 
 
-@pytest.mark.parametrize('kind', ['true cells', 'one cell for all', 'no cells of H3'])
+@pytest.mark.parametrize('kind', [
+    'true cells', 'one cell for all', 'no cells of H3', 'many cells of another resolution'])
 def test_no_page_of_a_region_is_missed_whatever_the_cells_are(kind: str) -> None:
     positions = scattered(800)
     cells = {'true cells': cells_of(positions),
              'one cell for all': np.full(800, cells_of(positions[:1])[0]),
-             'no cells of H3': np.random.default_rng(1).integers(0, 2 ** 63, 800, np.uint64)}[kind]
+             'no cells of H3': np.random.default_rng(1).integers(0, 2 ** 63, 800, np.uint64),
+             'many cells of another resolution': np.random.default_rng(1).integers(
+                 0, 256, 800, np.uint64)}[kind]
     directory, _, rows = placed(positions, cells)
+    assert len(set(rows.tolist())) == 800
 
     @reproducibly
     @given(st.tuples(st.floats(-40, 40), st.floats(-40, 40), st.floats(-1, 4)),

@@ -7,7 +7,8 @@ import dataclasses
 import threading
 
 from spatial_rag_core.errors import LatentError
-from spatial_rag_core.memory.cell_index import CellIndex, CHUNK_PAGES, SWEEP_AT
+from spatial_rag_core.memory.cell_index import CellIndex
+from spatial_rag_core.memory.cell_store import CHUNK_PAGES, SWEEP_AT
 from spatial_rag_core.memory.index import Context, IndexRows
 from spatial_rag_core.records import Box, MemoryQuery, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid
@@ -115,7 +116,10 @@ def test_a_latent_of_another_length_is_refused_and_the_next_one_answered() -> No
     index = index_of(scattered_rows(50))
     with pytest.raises(LatentError, match=r'latent has shape \[3\], expected \[4\] \(z_dim\)'):
         index.search(MemoryQuery(vector=np.zeros(3, np.float32)))
-    assert len(index.search(MemoryQuery(vector=np.zeros(4, np.float32)))) == 8
+    with pytest.raises(LatentError, match=r'latents have shape \[10, 8\], expected \[10, 4\]'):
+        index.add(many_rows(10, 8))
+    assert len(index.search(MemoryQuery(k=99, vector=np.zeros(4, np.float32)))) == 50
+    assert index.cell_count == len(set(scattered_rows(50).cells.tolist()))
 
 
 def test_after_much_was_forgotten_the_room_is_given_back_and_answers_stay() -> None:
@@ -135,6 +139,16 @@ def test_after_much_was_forgotten_the_room_is_given_back_and_answers_stay() -> N
     everything = MemoryQuery(k=10_000, vector=np.zeros(8, np.float32))
     require_brute_force(later, everything, index.search(everything))
     assert index.count == 500
+
+
+def test_after_all_was_forgotten_it_is_as_good_as_new() -> None:
+    rows = many_rows(2 * SWEEP_AT, 8)
+    index = index_of(rows)
+    index.remove(rows.seqs)
+    query = MemoryQuery(vector=np.zeros(8, np.float32))
+    assert (index.count, index.cell_count, index.search(query)) == (0, 0, [])
+    index.add(dataclasses.replace(rows, seqs=rows.seqs + rows.seqs[-1]))
+    assert len(index.search(query)) == 8
 
 
 def test_an_index_that_was_closed_holds_nothing() -> None:

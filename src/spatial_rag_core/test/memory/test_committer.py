@@ -159,6 +159,14 @@ def test_memories_are_gathered_where_that_was_asked_for(path: Path) -> None:
         assert time.monotonic() - begin < 0.4  # what flush asks for does not wait any longer
 
 
+def test_a_flush_of_nothing_hurries_nothing_that_comes_later(path: Path) -> None:
+    with closing(make(path, commit_period_sec=60.0)) as committer:
+        assert committer.flush(0.0)
+        committer.submit([memory(0)])
+        assert committer.run(lambda journal: journal.count).result(ENOUGH_SEC) == 0
+        assert committer.backlog == 1
+
+
 def test_while_the_file_is_locked_memories_wait_and_are_then_stored_in_order(
         committer: Committer, path: Path) -> None:
     locked = Locked(path)

@@ -8,7 +8,6 @@ from spatial_rag_core.records import Hit, Memory, MemoryQuery, Pose, Position, Q
 import numpy as np
 import pytest
 
-
 HERE = Pose(Position(0.0, 0.0))
 
 

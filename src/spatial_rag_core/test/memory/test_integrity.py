@@ -140,6 +140,13 @@ def test_rows_that_were_changed_by_another_hand_are_told(path: Path, statement: 
     assert any(problem.startswith(words) for problem in check(path).problems), check(path)
 
 
+@pytest.mark.parametrize(('number', 'told'), [(1, '1 to 1'), (3, '3 to 3'), (6, '6 to 6')])
+def test_a_change_that_vanished_is_told_wherever_it_was(path: Path, number: int,
+                                                        told: str) -> None:
+    edit(path, 'DELETE FROM changes WHERE number = ?', number)
+    assert only_problem(path) == f'changes {told} are missing'
+
+
 def test_a_context_that_is_gone_is_told_for_each_of_its_memories(path: Path) -> None:
     edit(path, 'DELETE FROM contexts WHERE id = 2')
     assert all('its context (session, robot, labels) is gone' in problem

@@ -106,10 +106,9 @@ def test_it_grows_with_the_memory(promoted: CellIndex) -> None:
     before = promoted._latents._file
     promoted.search(questions(1)[0])
     promoted.settle()
+    assert promoted._latents.file_count == COUNT + TAIL_ROWS + 1
     assert before is not None
-    assert promoted._latents._file is not None
-    assert promoted._latents._file.codes.ntotal == COUNT + TAIL_ROWS + 1
-    assert before.codes.ntotal == COUNT  # who still searches the old one is not disturbed
+    assert before.count == COUNT  # who still searches the old one is not disturbed
     first = curved_rows(COUNT)
     both = dataclasses.replace(
         first, seqs=np.concatenate([first.seqs, later.seqs]),
@@ -128,8 +127,7 @@ def test_where_most_was_forgotten_answers_are_exact_until_it_is_made_anew(
     found = [hit.seq for hit in promoted.search(query) if hit.seq > COUNT]
     assert found == later.seqs[near][:len(found)].tolist()
     promoted.settle()
-    assert promoted._latents._file is not None
-    assert promoted._latents._file.codes.ntotal == COUNT + 100
+    assert promoted._latents.file_count == COUNT + 100
     assert recall(promoted, later, questions(50)) >= 0.93  # the hundred are missing here
 
 

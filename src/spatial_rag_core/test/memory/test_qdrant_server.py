@@ -3,7 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 import contextlib
+from pathlib import Path
+import shutil
 import socket
+import subprocess
 import time
 import traceback
 from typing import Any
@@ -154,6 +157,25 @@ def test_https_to_a_server_without_it_is_told() -> None:
         client = connect(config, 1.0)
         with pytest.raises(IndexUnavailableError, match='and https'):
             require_version(client, config.where)
+        client.close()
+
+
+@pytest.mark.skipif(shutil.which('openssl') is None, reason='openssl makes the certificate')
+def test_a_server_with_a_certificate_of_its_own_is_trusted_when_that_is_said(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key, certificate = tmp_path / 'key.pem', tmp_path / 'certificate.pem'
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2',
+                    '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1',
+                    '-keyout', key, '-out', certificate], check=True, capture_output=True)
+    with stand_in(certificate=(certificate, key)) as server:
+        config = config_of(server, https=True)
+        client = connect(config, 5.0)
+        with pytest.raises(IndexUnavailableError, match=r'is not trusted .*set SSL_CERT_FILE'):
+            require_version(client, config.where)
+        client.close()
+        monkeypatch.setenv('SSL_CERT_FILE', str(certificate))
+        client = connect(config, 5.0)
+        require_version(client, config.where)
         client.close()
 
 

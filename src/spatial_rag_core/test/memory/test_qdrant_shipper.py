@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 from dataclasses import replace
 from pathlib import Path
+import random
 import threading
 import time
 from typing import Any
@@ -15,7 +16,7 @@ from spatial_rag_core.memory.qdrant_shipper import QdrantShipper, ShippingFigure
 import pytest
 
 from .memory_files import make, memory, SPEC
-from .qdrant_sockets import free_port, hang, rude_server, stand_in, StandIn
+from .qdrant_sockets import bad_line_to, free_port, hang, rude_server, stand_in, StandIn
 from .test_qdrant_server import config_of
 
 COLLECTION = 'spatial_rag'
@@ -184,6 +185,22 @@ def test_a_server_that_is_away_from_the_start_is_waited_for(
     server.start()
     assert run(shipper).state == 'level'
     require_level(server, journal)
+
+
+def test_a_line_that_breaks_again_and_again_loses_nothing(
+        journal: Journal, server: StandIn, shipper_to: MakeShipper) -> None:
+    chance = random.Random(0)
+    with bad_line_to(server.port, lambda: chance.choice([0.0, 0.5, 0.9, 2.0, 2.0, 2.0])) as port:
+        shipper, failures = shipper_to(port), 0
+        for n in range(30, 45):
+            journal.append([memory(n)])
+            journal.forget([n - 20])
+            figures = run(shipper)
+            failures += figures.failures > 0
+        while figures.state != 'level':
+            figures = run(shipper)
+    require_level(server, journal)
+    assert failures > 3
 
 
 def test_pauses_grow_twofold_to_a_limit_and_differ_from_robot_to_robot(

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import math
 
-from spatial_rag_core.memory.index import Context
-from spatial_rag_core.memory.row_filter import ContextBook, squared_limit
+from spatial_rag_core.memory.row_filter import bounds_of, RowFilter, squared_limit
 from spatial_rag_core.records import MemoryQuery
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 import numpy as np
+import pytest
 
-reproducibly = settings(derandomize=True, deadline=None, database=None, max_examples=500)
+from .arenas import filled_arena
+from .index_contract import brute_force, CONTEXTS, queries, some_rows
+
+reproducibly = settings(derandomize=True, deadline=None, database=None, max_examples=300)
+MEMORIES = some_rows(203)
 
 
 @reproducibly
@@ -22,42 +26,43 @@ def test_the_squared_limit_is_exactly_where_the_rounded_root_passes_the_radius(
     assert math.sqrt(math.nextafter(limit, math.inf)) > radius
 
 
-def query(**fields: object) -> MemoryQuery:
-    return MemoryQuery(vector=np.zeros(2, np.float32), **fields)  # type: ignore[arg-type]
+def filter_of(query: MemoryQuery) -> RowFilter:
+    return RowFilter(query, np.array(
+        [number in CONTEXTS and CONTEXTS[number].meets(query) for number in range(12)]))
 
 
-def test_a_context_keeps_its_number_whatever_its_key_is() -> None:
-    book = ContextBook()
-    one, two = Context('a'), Context('b', labels=('x',))
-    first = book.numbers_of(np.int32([9, 9, 3]), {9: one, 3: two})
-    second = book.numbers_of(np.int32([5, 3, 7]), {5: two, 3: one, 7: Context('c')})
-    assert first.tolist() == [first[0], first[0], first[2]]
-    assert second.tolist()[:2] == [first[2], first[0]]
-    assert len({*first.tolist(), *second.tolist()}) == 3
+@reproducibly
+@given(queries())
+def test_on_pages_and_among_rows_the_same_is_admitted_as_by_brute_force(
+        query: MemoryQuery) -> None:
+    arena = filled_arena(MEMORIES)
+    expected = np.sort(brute_force(MEMORIES, query)[0]).tolist()
+    wanted, columns = filter_of(query), arena.columns
+    pages = np.random.default_rng(0).permutation(arena.page_count).astype(np.int32)
+    on_pages = wanted.rows(columns, pages)
+    among = wanted.among(columns, np.arange(len(MEMORIES.seqs)))
+    assert np.sort(columns.seqs.take(on_pages)).tolist() == expected
+    assert columns.seqs.take(among).tolist() == expected
 
 
-def test_what_is_admitted_follows_the_contexts_that_come_later() -> None:
-    book = ContextBook()
-    number = book.numbers_of(np.int32([0]), {0: Context('a', 'r')})
-    admitted = book.admitted(query(session='a', robot='r'))
-    assert admitted is not None
-    assert admitted[number].all()
-    later = book.numbers_of(np.int32([1, 2]), {1: Context('b'), 2: Context('a', 'r', 'm', ('x',))})
-    assert not admitted.take(later, mode='clip').any()
-    renewed = book.admitted(query(session='a', robot='r'))
-    assert renewed is not None
-    assert renewed[later].tolist() == [False, True]
+@reproducibly
+@given(queries())
+def test_the_bounds_hold_all_that_is_admitted(query: MemoryQuery) -> None:
+    bounds = bounds_of(query)
+    if bounds is None:
+        assert query.radius_m is None
+        assert query.box is None
+        return
+    admitted = np.isin(MEMORIES.seqs, brute_force(MEMORIES, query)[0])
+    inside = (MEMORIES.positions <= bounds[:3]) & (-MEMORIES.positions <= bounds[3:])
+    assert inside[admitted].all()
 
 
-def test_a_query_without_words_admits_every_context() -> None:
-    assert ContextBook().admitted(query()) is None
-
-
-def test_many_different_questions_do_not_pile_up() -> None:
-    book = ContextBook()
-    book.numbers_of(np.int32([0]), {0: Context('7')})
-    for number in range(1000):
-        admitted = book.admitted(query(session=str(number)))
-        assert admitted is not None
-        assert admitted[0] == (number == 7)
-    assert len(book._answers) <= 64
+def test_the_share_of_wanted_memories_is_told_from_a_sample() -> None:
+    arena = filled_arena(some_rows(20_000))
+    vector = np.zeros(4, np.float32)
+    assert RowFilter(MemoryQuery(vector=vector), None).share(arena) == 1.0
+    half = RowFilter(MemoryQuery(vector=vector, before=14.5), None).share(arena)
+    assert half == pytest.approx(0.5, abs=0.05)
+    none = RowFilter(MemoryQuery(vector=vector, after=99.0), None).share(arena)
+    assert none == 0.0

@@ -10,9 +10,6 @@ from pathlib import Path
 import textwrap
 from typing import Any
 
-from spatial_rag_core.errors import JournalError
-from spatial_rag_core.memory.journal import Journal
-
 Run = Callable[[argparse.Namespace], 'int | None']
 """Does the work of a command; what it returns is the exit status, None is 0."""
 
@@ -43,14 +40,6 @@ def add_file(command: argparse.ArgumentParser, name: str = 'path', metavar: str 
              what: str = 'the memory file') -> None:
     """Add an operand that names a file."""
     command.add_argument(name, type=Path, metavar=metavar, help=what)
-
-
-def open_memory(path: Path) -> Journal:
-    """Open for reading; raises JournalError where there is no memory file."""
-    journal = Journal.open_reader(path)
-    if journal is None:
-        raise JournalError(f'{path}: no memory file, or an empty one; check the path')
-    return journal
 
 
 def report(arguments: argparse.Namespace, values: Mapping[str, Any], text: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from spatial_rag_core.memory.commands.command import add_command, add_file, open_memory, report
+from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.selection_options import add_selection, selection_of
 from spatial_rag_core.memory.forgetting import forget
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.selection import matching_seqs
+from spatial_rag_core.memory.snapshot import open_memory
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

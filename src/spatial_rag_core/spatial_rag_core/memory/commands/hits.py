@@ -60,7 +60,7 @@ def save_thumbnails(hits: Sequence[Hit], folder: Path | None) -> list[Path | Non
 def _save(hit: Hit, folder: Path, rank: int) -> Path | None:
     if not hit.memory.thumbnail:
         return None
-    name = re.sub(r'[^\w.-]', '_', hit.memory.id)[:100]  # an imported id may be any text
+    name = re.sub(r'[^A-Za-z0-9_.-]', '_', hit.memory.id)[:100]  # an imported id may be any text
     file = folder / f'{rank:04d}-{name}.jpg'
     file.write_bytes(hit.memory.thumbnail)
     return file

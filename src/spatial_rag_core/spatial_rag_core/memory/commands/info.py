@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from spatial_rag_core.memory.commands.command import add_command, add_file, open_memory, report
+from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.text import clean, size_of, span_of, table, time_of
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.journal_schema import SCHEMA_VERSION
 from spatial_rag_core.memory.lock_holder import holder_of
+from spatial_rag_core.memory.snapshot import open_memory, snapshot
 from spatial_rag_core.memory.survey import SessionFacts, Survey, survey
 
 _MAX_LABELS = 20
@@ -40,7 +41,7 @@ def _print_info(arguments: argparse.Namespace) -> None:
 
 
 def _values(journal: Journal, found: Survey, session_limit: int) -> dict[str, Any]:
-    spec, size_bytes = journal.spec, journal.file_size_bytes
+    spec = journal.spec
     writer = holder_of(journal.path)
     newest = sorted(found.sessions, key=lambda one: one.newest)[-session_limit:]
     return {
@@ -59,14 +60,20 @@ def _values(journal: Journal, found: Survey, session_limit: int) -> dict[str, An
         'datum': {'latitude_deg': spec.datum_latitude_deg,
                   'longitude_deg': spec.datum_longitude_deg,
                   'heading_deg': spec.datum_heading_deg},
-        'file_size_bytes': size_bytes,
-        'bytes_per_memory': size_bytes / found.count if found.count else None,
+        'file_size_bytes': journal.file_size_bytes,
+        'bytes_per_memory': _content_bytes(journal) / found.count if found.count else None,
         'schema_version': SCHEMA_VERSION,
         'writer': None if writer is None else writer._asdict(),
         'session_count': len(found.sessions),
         'sessions': [_session_values(one) for one in newest],
         'labels': dict(found.labels),
     }
+
+
+def _content_bytes(journal: Journal) -> int:
+    """Size without the write-ahead log, which does not grow with the memories."""
+    with snapshot(journal.path) as connection:
+        return int(connection.execute('PRAGMA page_count').fetchone()[0]) * journal.page_size
 
 
 def _session_values(facts: SessionFacts) -> dict[str, Any]:

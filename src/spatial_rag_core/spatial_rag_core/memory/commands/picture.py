@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from spatial_rag_core.memory.commands.command import add_command, add_file, open_memory, report
+from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.selection_options import (
     add_selection,
@@ -13,6 +13,7 @@ from spatial_rag_core.memory.commands.selection_options import (
     selection_of,
 )
 from spatial_rag_core.memory.commands.text import clean
+from spatial_rag_core.memory.snapshot import open_memory
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 import sys
 
-OnProgress = Callable[[int, int], None]
+from spatial_rag_core.memory.snapshot import OnProgress
 
 
 @contextmanager

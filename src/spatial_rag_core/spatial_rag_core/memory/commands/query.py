@@ -11,7 +11,7 @@ import time
 from typing import Any, NamedTuple, TYPE_CHECKING
 
 from spatial_rag_core.errors import InputError, JournalDamagedError
-from spatial_rag_core.memory.commands.command import add_command, add_file, open_memory, report
+from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.hits import hit_values, save_thumbnails, text_of
 from spatial_rag_core.memory.commands.query_options import add_likeness, add_ranking
 from spatial_rag_core.memory.commands.selection_options import (
@@ -20,6 +20,7 @@ from spatial_rag_core.memory.commands.selection_options import (
     point_of,
     yaw_of,
 )
+from spatial_rag_core.memory.snapshot import open_memory
 from spatial_rag_core.records import as_latent, Hit, Memory, MemoryQuery, Pose, Vector
 
 if TYPE_CHECKING:

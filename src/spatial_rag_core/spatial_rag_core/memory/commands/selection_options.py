@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 import math
 
-from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.memory.commands.text import unix_time
+from spatial_rag_core.memory.rigid_transform import RigidTransform
 from spatial_rag_core.records import (
     Box,
     MAX_COORDINATE_M,
@@ -50,7 +50,8 @@ def add_selection(command: argparse.ArgumentParser) -> None:
 
 def is_selecting(arguments: argparse.Namespace) -> bool:
     """Whether any of the options of add_selection was given."""
-    return any(getattr(arguments, name) not in (None, [], False) for name in _FIELDS)
+    values = (getattr(arguments, name) for name in _FIELDS)
+    return any(value is not None and value is not False and value != [] for value in values)
 
 
 def selection_of(arguments: argparse.Namespace) -> MemorySelection:
@@ -84,10 +85,7 @@ def box_of(corners: Sequence[float] | None) -> Box | None:
 
 def yaw_of(yaw_deg: float) -> Quaternion:
     """Turn about the vertical, counter-clockwise from above; raises ConfigurationError."""
-    if not math.isfinite(yaw_deg):
-        raise ConfigurationError(f'--yaw-deg must be finite, got {yaw_deg}')
-    half = math.radians(yaw_deg) / 2
-    return Quaternion(0.0, 0.0, math.sin(half), math.cos(half))
+    return RigidTransform.planar(0.0, 0.0, math.radians(yaw_deg)).rotation
 
 
 class PointAction(argparse.Action):

@@ -6,12 +6,16 @@ import argparse
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 import math
+import re
 
 _UNITS = ('B', 'kB', 'MB', 'GB', 'TB')
 
 
 def unix_time(text: str) -> float:
     """Read a Unix time [s], or an ISO 8601 date or time; without an offset it is UTC."""
+    if re.fullmatch(r'(19|20)\d\d((0[1-9]|1[0-2])\d\d)?', text):
+        raise argparse.ArgumentTypeError(
+            f'{text} may be a date or seconds; write 2026-11-22, or {text}.0 for seconds')
     try:
         return _finite(float(text))
     except ValueError:

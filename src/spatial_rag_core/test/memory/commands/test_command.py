@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 import fcntl
 import os
@@ -73,6 +74,13 @@ def test_a_terminal_shows_progress_unless_it_shall_be_quiet(
     os.close(theirs)
     os.close(ours)
     assert (b'reading: ' in said) == is_shown
+
+
+@pytest.mark.parametrize('text', ['2026', '20261122', '1970'])
+def test_a_number_that_may_be_a_date_is_not_taken_for_seconds(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f'write 2026-11-22, or {text}.0 for'):
+        unix_time(text)
+    assert unix_time(f'{text}.0') == float(text)
 
 
 def test_times_are_read_as_iso_8601_or_unix_seconds() -> None:

@@ -26,6 +26,7 @@ EVERY = [f'id-{n:02}' for n in range(12)]
     (['--near', '4', '0', '0.5', '--radius', '1'], [3, 4, 5]),
     (['--near', '4', '0', '--radius', '1'], [4]),
     (['--box', '7.5', '1', '5.5', '-1e-3'], [6, 7]),
+    (['--before', '0'], []),
     (['--everything'], range(12)),
 ])
 def test_what_is_selected_is_forgotten(

@@ -120,3 +120,14 @@ def test_a_lost_memory_is_not_passed_over(path: Path, run: Callable[..., Any]) -
     told = run('info', path)
     assert told.status == 1
     assert 'should hold 12 memories, 11 were found' in told.err
+
+
+def test_what_waits_in_the_write_ahead_log_is_no_size_of_a_memory(
+        path: Path, run: Callable[..., Any]) -> None:
+    size_bytes = path.stat().st_size
+    with Journal.open_existing_writer(path) as writer:
+        for _ in range(20):
+            writer.renew_generation()
+        values = run('info', path, '--json').values
+    assert values['file_size_bytes'] > 2 * size_bytes
+    assert values['bytes_per_memory'] == size_bytes / 12

@@ -122,7 +122,7 @@ def test_an_id_from_elsewhere_cannot_leave_the_folder(
     (['--near', '0', '0', '--diversity', '2'], 1, 'diversity must lie in [0, 1], got 2.0'),
     (['--near', '0', '0', '--radius', '1', '--box', '0', '0', '1', '1'], 1, 'not both'),
     (['--near', 'nan', '0'], 1, 'pose is not finite'),
-    (['--near', '0', '0', '--yaw-deg', 'inf'], 1, 'yaw-deg must be finite'),
+    (['--near', '0', '0', '--yaw-deg', 'inf'], 1, 'yaw must be finite'),
     (['--like', 'id-99'], 1, 'holds no memory with id id-99'),
     (['--latent', 'x'], 1, '--latent is not JSON'),
     (['--latent', '{}'], 1, 'latent is not a list of numbers'),

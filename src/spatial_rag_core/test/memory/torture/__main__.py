@@ -109,17 +109,18 @@ def main() -> int:
     words = arguments().parse_args()
     if words.part is None:
         return run_all(sys.argv[1:])
+    if words.part in ('faults', 'power') and not disk.is_there():
+        disk.restart_on_it()
     folder = words.keep or Path(tempfile.mkdtemp(prefix='torture-'))
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     try:
-        if words.part in ('faults', 'power') and not disk.is_preloaded():
-            return disk.run_preloaded(folder, [*sys.argv[1:], '--keep', str(folder)])
         figures = _PARTS[words.part](words, folder, Progress())
         code = 0
     except (SpatialRagError, TortureError) as error:
         figures, code = {'broken': f'{type(error).__name__}: {error}'}, 1
     finally:
+        disk.take_away()
         if words.keep is None:
             shutil.rmtree(folder)
     print(json.dumps({'part': words.part, 'seed': words.seed,

@@ -28,9 +28,7 @@ def torture(folder: Path, thorough: bool, progress: Callable[[str], None]) -> Fa
     """Every fault in turn; space returns once a few errors were told."""
     committer.FIRST_RETRY_SEC, committer.LAST_RETRY_SEC = 0.001, 0.005
     figures = FaultFigures()
-    disk.lift(NAME)
     _live(folder / 'committed', None, figures)
-    figures.calls = disk.count()
     for fault in all_faults(figures.calls, thorough):
         progress(f'committer: {fault}')
         try:
@@ -47,6 +45,7 @@ def _live(folder: Path, fault: Fault | None, figures: FaultFigures) -> None:
     writer = committer.Committer(lambda: Journal.open_writer(path, SPEC))
     numbers = itertools.count(1)
     ledger, errors = Ledger(), list[Exception]()
+    disk.lift(NAME)
     if fault is not None:
         disk.fail(NAME, fault.first, fault.first + fault.length - 1, fault.error, fault.half)
     with contextlib.closing(writer):
@@ -55,10 +54,12 @@ def _live(folder: Path, fault: Fault | None, figures: FaultFigures) -> None:
             writer.submit([memory_of(number) for number in step.numbers])
             ledger.apply(step)
             _wait(writer, errors, path)
-    if fault is not None:
+    if fault is None:
+        figures.calls = disk.count()
+    else:
         figures.faults += bool(errors) or disk.failed() > 0
         figures.told += bool(errors)
-        disk.lift(NAME)
+    disk.lift(NAME)
     if writer.stored != len(ledger.labels) or writer.lost or writer.backlog:
         raise TortureError(f'{writer.stored} stored, {writer.lost} lost, {writer.backlog} wait')
     with Journal.open_writer(path, SPEC) as journal:

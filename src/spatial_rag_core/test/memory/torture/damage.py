@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 import os
 from pathlib import Path
 import random
@@ -17,19 +17,20 @@ from spatial_rag_core.memory.journal import Journal
 
 from contents import memory_of, SPEC
 from judgement import judge
-from ledger import Ledger, Step
+from ledger import Step
+from log_judgement import judge_log
 from verdict import TortureError
 
-MEMORIES, FORGOTTEN = 300, (5, 6, 7, 150, 194)
+MEMORIES, FORGOTTEN, RELABELLED = 300, (5, 6, 7, 150, 194), tuple(range(20, 40))
 PATIENCE_SEC = 30
 
 
 @dataclass(frozen=True)
 class Store:
-    """Files of a sound store by the end of their names, and what they hold."""
+    """Files of a sound store by the end of their names, and what its writer did."""
 
     files: dict[str, bytes]
-    ledger: Ledger
+    steps: tuple[Step, ...]
     seqs: dict[int, int]
 
     def lay(self, path: Path) -> None:
@@ -41,27 +42,23 @@ def make_store(folder: Path) -> tuple[Store, Store]:
     """One that was closed, and one whose writer died: its newest part is in the log alone."""
     folder.mkdir()
     path = folder / 'memory.db'
-    ledger, seqs = Ledger(), {}
-    for start in range(1, MEMORIES, 100):
+    steps: list[Step] = []
+    seqs: dict[int, int] = {}
+    for start in range(1, MEMORIES, MEMORIES // 3):
         with Journal.open_writer(path, SPEC) as journal:
-            for first in range(start, start + 100, 10):
-                step = Step('append', tuple(range(first, first + 10)))
-                seqs.update(zip(step.numbers, journal.append(
-                    [memory_of(number) for number in step.numbers]), strict=True))
-                ledger.apply(step)
-            if first > 200:
-                for step in (Step('forget', FORGOTTEN), Step('relabel', tuple(range(20, 40)))):
-                    meant = [seqs[number] for number in step.numbers]
-                    if step.kind == 'forget':
-                        journal.forget(meant)
-                    else:
-                        journal.relabel(meant, add=('seen',), remove=('new',))
-                    ledger.apply(step)
-                killed_files = {end: Path(f'{path}{end}').read_bytes() for end in ('', '-wal')}
-    for number in FORGOTTEN:
-        del seqs[number]
-    return (Store({'': path.read_bytes()}, ledger, seqs),
-            Store(killed_files, ledger, seqs))
+            for first in range(start, start + MEMORIES // 3, 10):
+                steps.append(Step('append', tuple(range(first, first + 10))))
+                memories = [memory_of(number) for number in steps[-1].numbers]
+                seqs.update(zip(steps[-1].numbers, journal.append(memories), strict=True))
+            if len(seqs) == MEMORIES:
+                steps += [Step('forget', FORGOTTEN), Step('relabel', RELABELLED)]
+                journal.forget([seqs.pop(number) for number in FORGOTTEN])
+                journal.relabel([seqs[number] for number in RELABELLED], add=('seen',),
+                                remove=('new',))
+                killed = {end: Path(f'{path}{end}').read_bytes()
+                          for end in ('', '-wal', '.lock')}
+    return (Store({'': path.read_bytes()}, tuple(steps), seqs),
+            Store(killed, tuple(steps), seqs))
 
 
 @dataclass(frozen=True)
@@ -164,7 +161,7 @@ class DamageFigures:
     How many stores came to which end, by kind of damage.
 
     salvaged, lost, pictures_lost: memories over all stores.  inexact: stores whose losses could
-    not be told exactly.
+    not be told exactly.  lost_of_log: memories that were in a damaged log alone.
     """
 
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -173,6 +170,7 @@ class DamageFigures:
     lost: int = 0
     pictures_lost: int = 0
     inexact: int = 0
+    lost_of_log: int = 0
 
     def take(self, damage: Damage, verdict: dict[str, Any]) -> None:
         name = f'{damage.kind}{" of the log" if damage.end else ""}'
@@ -180,7 +178,7 @@ class DamageFigures:
         classes[this] = classes.get(this, 0) + 1
         if verdict['class'] == 'broken':
             self.broken.append(f'{damage}: {verdict["why"]}')
-        for name in ('salvaged', 'lost', 'pictures_lost', 'inexact'):
+        for name in ('salvaged', 'lost', 'pictures_lost', 'inexact', 'lost_of_log'):
             setattr(self, name, getattr(self, name) + verdict.get(name, 0))
 
 
@@ -194,7 +192,7 @@ def torture(folder: Path, places: int, seed: int,
         store = killed if damage.end else closed
         place = folder / 'damaged'
         place.mkdir()
-        damaged = Store(damage.apply(store), store.ledger, store.seqs)
+        damaged = replace(store, files=damage.apply(store))
         damaged.lay(place / 'memory.db')
         figures.take(damage, in_a_process(place / 'memory.db', damaged))
         shutil.rmtree(place)
@@ -208,7 +206,8 @@ def in_a_process(path: Path, store: Store) -> dict[str, object]:
     if not pid:
         try:
             signal.alarm(PATIENCE_SEC)
-            answer = judge(path, store.ledger, store.seqs, is_log='-wal' in store.files)
+            judgement = judge_log if '-wal' in store.files else judge
+            answer = judgement(path, store.steps, store.seqs)
         except TortureError as error:
             answer = {'class': 'broken', 'why': str(error)}
         except BaseException:

@@ -10,10 +10,10 @@ from pathlib import Path
 import shutil
 import subprocess
 import sys
+import tempfile
+from typing import NoReturn
 
 SOURCE = Path(__file__).parents[1] / 'faults' / 'shim.c'
-ERRORS = ('ENOSPC', 'EIO', 'EROFS')
-FOR_EVER = 1 << 40
 
 
 def compiler() -> str | None:
@@ -21,16 +21,22 @@ def compiler() -> str | None:
     return next(filter(None, map(shutil.which, ('cc', 'gcc', 'clang'))), None)
 
 
-def run_preloaded(folder: Path, arguments: list[str]) -> int:
-    """Run this program again on the failing disk; return its exit code."""
-    found = compiler()
-    if found is None:
+def restart_on_it() -> NoReturn:
+    """Become the same program again, with the failing disk under it; `take_away` ends that."""
+    if (found := compiler()) is None:
         sys.exit('there is no C compiler here; install gcc')
-    library = folder / 'shim.so'
+    library = Path(tempfile.mkdtemp(prefix='torture-disk-')) / 'shim.so'
     subprocess.run([found, '-shared', '-fPIC', '-O1', '-o', library, SOURCE, '-ldl', '-lpthread'],
                    check=True)
-    return subprocess.run([sys.executable, str(Path(__file__).parent), *arguments], check=False,
-                          env={**os.environ, 'LD_PRELOAD': str(library)}).returncode
+    others = os.environ.get('LD_PRELOAD', '')
+    os.execve(sys.executable, [sys.executable, str(Path(__file__).parent), *sys.argv[1:]],
+              {**os.environ, 'LD_PRELOAD': f'{library}:{others}' if others else str(library)})
+
+
+def take_away() -> None:
+    """Delete the library; it stays where it is loaded."""
+    if is_there():
+        shutil.rmtree(Path(os.environ['LD_PRELOAD'].split(':')[0]).parent)
 
 
 @functools.cache
@@ -44,7 +50,7 @@ def _library() -> ctypes.CDLL:
     return library
 
 
-def is_preloaded() -> bool:
+def is_there() -> bool:
     """Whether the failing disk is under this process."""
     return hasattr(ctypes.CDLL(None), 'shim_arm')
 

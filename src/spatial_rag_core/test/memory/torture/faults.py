@@ -19,6 +19,8 @@ from ledger import Ledger, Step
 from verdict import TortureError
 
 NAME = 'memory.'
+ERRORS = ('ENOSPC', 'EIO', 'EROFS')
+FOR_EVER = 1 << 40
 PATIENCE = 4
 """Attempts at a step while the disk fails for ever; then space returns."""
 
@@ -137,11 +139,12 @@ class FaultyLife:
 
 def all_faults(calls: int, thorough: bool) -> Iterator[Fault]:
     """
-    Each call in turn; thorough: with every error, once, thrice and for ever, short and not.
+    Each call in turn; thorough: with every kind of fault, otherwise with another one each.
 
-    Otherwise each call with one of these in turn.
+    Kinds: every error, once, thrice and for ever; some after half of the bytes.
     """
-    kinds = list(itertools.product(disk.ERRORS, (1, 3, disk.FOR_EVER), (False, True)))
+    kinds = [*((*kind, False) for kind in itertools.product(ERRORS, (1, 3, FOR_EVER))),
+             ('ENOSPC', 1, True), ('ENOSPC', FOR_EVER, True), ('EIO', 3, True)]
     for call in range(1, calls + 1):
         for error, length, half in kinds if thorough else [kinds[call * 7 % len(kinds)]]:
             yield Fault(call, error, length, half)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 from dataclasses import replace
 import functools
@@ -15,10 +15,11 @@ from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.records import as_latent, MemoryQuery
 
 from contents import difference, id_of, memory_of, SPEC, vector_of
-from ledger import Ledger
+from ledger import Ledger, Step
 from verdict import TortureError
 
 ASKED = 40
+NEVER_STORED = 100_001
 
 
 class Judgement:
@@ -154,7 +155,7 @@ class Judgement:
 
     def write(self) -> None:
         """Opened as a writer it tells, or stores more without harm to what is there."""
-        new = memory_of(MEMORIES_NEVER_STORED)
+        new = memory_of(NEVER_STORED)
 
         def append() -> None:
             with Journal.open_writer(self._path, SPEC) as journal:
@@ -166,12 +167,9 @@ class Judgement:
         self.tell(append)
 
 
-MEMORIES_NEVER_STORED = 100_001
-
-
-def judge(path: Path, ledger: Ledger, seqs: Mapping[int, int], is_log: bool) -> dict[str, object]:
+def judge(path: Path, steps: Sequence[Step], seqs: Mapping[int, int]) -> dict[str, object]:
     """Raise TortureError where it lies; else say of which class it is."""
-    judgement = Judgement(path, ledger, seqs)
+    judgement = Judgement(path, Ledger.after(steps), seqs)
     judgement.read()
     was_told = bool(judgement.told)
     is_clean = judgement.check()

@@ -64,6 +64,14 @@ class KillFigures:
     refused_second_writers: int = 0
     durations: dict[str, float] = field(default_factory=dict)
 
+    def usual(self, kind: str) -> float:
+        """How long such a step takes [s]."""
+        return self.durations.get(kind, _USUAL_DURATION_SEC)
+
+    def learn(self, kind: str, duration: float) -> None:
+        """One took this long [s]."""
+        self.durations[kind] = 0.7 * self.durations.get(kind, duration) + 0.3 * duration
+
     def told(self) -> dict[str, object]:
         usual = {kind: round(1e3 * duration, 2) for kind, duration in self.durations.items()}
         return {'kills': self.kills, 'during': dict(self.during),
@@ -97,29 +105,29 @@ class Victim:
     def _follow(self, pid: int, ear: int, aim: str, chance: random.Random) -> Step | None:
         """Listen and kill; return what it was about when it died."""
         pending: Step | None = None
-        began, is_killed = 0.0, False
+        began = killed = 0.0
         for stamp, verb, step in lines_of(ear):
             if verb == 'will':
                 pending, began = step, stamp
                 self.ledger.skip(step)
                 if step.kind == 'backup':
                     self._backed_up.append(self.ledger.copy())
-                if step.kind == aim and not is_killed:
+                if step.kind == aim and not killed:
                     self._wait(pid, aim, began, chance)
                     os.kill(pid, signal.SIGKILL)
-                    is_killed = True
+                    killed = time.monotonic()
             else:
                 pending = None
                 self.ledger.apply(step)
                 if step.kind == 'backup':
                     del self._backed_up[:-1]
-                known = self.figures.durations.get(step.kind, stamp - began)
-                self.figures.durations[step.kind] = 0.7 * known + 0.3 * (stamp - began)
+                self.figures.learn(step.kind, stamp - began)
+        if pending is not None and killed - began > self.figures.usual(pending.kind):
+            self.figures.learn(pending.kind, 2.0 * (killed - began))  # at least that
         return pending
 
     def _wait(self, pid: int, aim: str, began: float, chance: random.Random) -> None:
-        usual = self.figures.durations.get(aim, _USUAL_DURATION_SEC)
-        moment = began + chance.uniform(0.0, 1.6) * usual
+        moment = began + chance.uniform(0.0, 1.6) * self.figures.usual(aim)
         if aim == 'append' and self.figures.kills // len(life.KINDS) % SECOND_WRITER_EACH == 0:
             self._ask_for_a_second_writer(pid)
         while (left := moment - time.monotonic()) > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -42,6 +42,14 @@ class Ledger:
     labels: dict[int, frozenset[str]] = field(default_factory=dict)
     moves: int = 0
     next_number: int = 1
+
+    @classmethod
+    def after(cls, steps: Iterable[Step]) -> Ledger:
+        """What a store holds after these."""
+        ledger = cls()
+        for step in steps:
+            ledger.apply(step)
+        return ledger
 
     def copy(self) -> Ledger:
         return replace(self, labels=dict(self.labels))

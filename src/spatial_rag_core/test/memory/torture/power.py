@@ -150,10 +150,25 @@ def torture(folder: Path, durability: Durability, cuts: int, seed: int,
         if durability == 'power' and lost:
             raise TortureError(f'seed {seed}, power cut before call {moment}: {lost} '
                                'acknowledged steps are gone')
+        _require_backup(place / 'memory.backup', marks)
         figures.cuts += 1
         figures.most_steps_lost = max(figures.most_steps_lost, lost)
         shutil.rmtree(place)
     return figures
+
+
+def _require_backup(path: Path, marks: list[int]) -> None:
+    """A backup that was acknowledged is whole; before that there is a whole one or none."""
+    steps = list(script())
+    number = next(n for n, step in enumerate(steps) if step.kind == 'backup')
+    if not path.exists():
+        if 2 * number + 1 in marks:
+            raise TortureError('the backup is gone after a power cut')
+        return
+    ledger = Ledger.after(steps[:number])
+    with Journal.open_writer(path, SPEC) as journal:
+        if problem := ledger.disagreement(journal, list(ledger.labels)):
+            raise TortureError(f'the backup after a power cut {problem}')
 
 
 def _steps_lost(path: Path, marks: list[int]) -> int:
@@ -164,9 +179,7 @@ def _steps_lost(path: Path, marks: list[int]) -> int:
     with Journal.open_writer(path, SPEC) as journal:
         problem = ''
         for kept in range(begun, -1, -1):
-            ledger = Ledger()
-            for step in steps[:kept]:
-                ledger.apply(step)
+            ledger = Ledger.after(steps[:kept])
             this = ledger.disagreement(journal, list(ledger.labels))
             if not this:
                 break
