@@ -82,8 +82,8 @@ $(PEERS)/ready: $(ROOT)/requirements/peers.txt
 bench-peers: ready $(PEERS)/ready  ## bounded queries beside eMEM and LanceDB (minutes)
 	@$(IN_ENV); python benchmarks/peers/bench_peers.py
 
-torture: ready  ## a thousand kill -9 on a writing process (ROUNDS=1000)
-	@$(IN_ENV); python benchmarks/torture.py --rounds $(or $(ROUNDS),1000)
+torture: ready  ## a thousand kill -9 on a writing process (KILLS=1000)
+	@$(IN_ENV); python src/spatial_rag_core/test/memory/torture kills --kills $(or $(KILLS),1000)
 
 clean:  ## remove what was built
 	@rm -rf $(addprefix $(ROOT)/,build install log .mypy_cache .ruff_cache .pytest_cache)

@@ -39,7 +39,7 @@ BATCH, MILLION, EDGE_MEMORIES = 10_000, 1_000_000, 100_000
 QUERY_HZ, INSERT_HZ, STREAM_QUERIES = 100, 20, 600
 GRID = H3Grid(LocalFrame(), JournalSpec().h3_resolution)
 
-Search = Callable[[MemoryQuery], list[int]]
+Search = Callable[[MemoryQuery], object]
 kept: list[bool] = []
 
 
@@ -85,7 +85,7 @@ def within(rows: IndexRows, query: MemoryQuery) -> np.ndarray:
         np.linalg.norm(rows.positions - query.pose.position, axis=1) <= RADIUS_M)
 
 
-def brute_force(rows: IndexRows) -> Search:
+def brute_force(rows: IndexRows) -> Callable[[MemoryQuery], list[int]]:
     def search(query: MemoryQuery) -> list[int]:
         ids = within(rows, query)
         distances = np.linalg.norm(rows.vectors[ids] - query.vector, axis=1)
@@ -122,13 +122,13 @@ def qdrant_edge(rows: IndexRows, folder: Path) -> Search:
                 some.seqs.tolist(), some.vectors.tolist(), places, strict=True)]))
     shard.optimize()
 
-    def search(query: MemoryQuery) -> list[int]:
+    def search(query: MemoryQuery) -> list[edge.ScoredPoint]:
         latitude, longitude = GRID.frame.to_geodetic(*query.pose.position[:2])
         nearby = edge.FieldCondition('place', geo_radius=edge.GeoRadius(
             edge.GeoPoint(longitude, latitude), RADIUS_M))
-        return [point.id for point in shard.query(edge.QueryRequest(
+        return shard.query(edge.QueryRequest(
             limit=K, query=edge.Query.Nearest(query.vector.tolist()),
-            params=edge.SearchParams(exact=True), filter=edge.Filter(must=[nearby])))]
+            params=edge.SearchParams(exact=True), filter=edge.Filter(must=[nearby])))
 
     return search
 
@@ -154,14 +154,15 @@ def in_turns(searches: dict[str, tuple[Search, list[MemoryQuery]]]) -> dict[str,
 def bench_queries(rows: dict[int, IndexRows], indexes: dict[int, CellIndex]) -> None:
     """Ask indexes of all sizes in turns, and the peers beside them."""
     asked = {count: queries(count) for count in indexes}
-    searches = {f'cell_index {count}': (seqs_of(index), asked[count])
+    searches = {f'cell_index {count}': (index.search, asked[count])
                 for count, index in indexes.items()}
     with tempfile.TemporaryDirectory() as folder:
         at_edge = qdrant_edge(rows[EDGE_MEMORIES], Path(folder) / 'edge')
         searches['qdrant_edge'] = at_edge, asked[EDGE_MEMORIES]
         times = in_turns(searches)
         truth = brute_force(rows[EDGE_MEMORIES])
-        edge_recall = recall(at_edge, truth, asked[EDGE_MEMORIES])
+        edge_recall = recall(lambda query: [point.id for point in at_edge(query)], truth,
+                             asked[EDGE_MEMORIES])
     p50 = {}
     for count, index in indexes.items():
         exact, flat = brute_force(rows[count]), faiss_flat(rows[count])
@@ -249,11 +250,12 @@ def resident_bytes() -> int:
     return int(Path('/proc/self/statm').read_text().split()[1]) * 4096
 
 
-def seqs_of(index: CellIndex) -> Search:
+def seqs_of(index: CellIndex) -> Callable[[MemoryQuery], list[int]]:
     return lambda query: [hit.seq for hit in index.search(query)]
 
 
-def recall(search: Search, exact: Search, asked: list[MemoryQuery]) -> float:
+def recall(search: Callable[[MemoryQuery], list[int]],
+           exact: Callable[[MemoryQuery], list[int]], asked: list[MemoryQuery]) -> float:
     shares = [len(set(search(query)) & set(exact(query))) / K for query in asked]
     return round(float(np.mean(shares)), 4)
 

@@ -10,12 +10,13 @@ SpatialRagError
 │   └── LatentError            another length than z_dim, not finite
 ├── BundleError                a model file is missing, damaged, or made for other dimensions
 ├── BagError                   a recording is missing, damaged, or of an unknown type
-├── IndexUnavailableError      the index is on a server that does not answer; it may recover
+├── IndexUnavailableError      an index outside this process does not answer; it may recover
 └── JournalError               the memory file cannot be used
     ├── JournalUnavailableError   not writable, disk full, locked: it may recover by itself
     ├── JournalDamagedError       bytes are not what was written; restore a backup or salvage
     ├── JournalInUseError         another process writes to it already
-    ├── SchemaVersionError        written by a newer version of this software
+    ├── SchemaVersionError        written by another version of this software
+    │   └── OlderSchemaError          an older one: a writer brings it up to date
     ├── ModelMismatchError        holds latents of another encoder
     └── JournalMismatchError      made with another datum, cell size or dimension
 
@@ -80,7 +81,11 @@ class JournalInUseError(JournalError):
 
 
 class SchemaVersionError(JournalError):
-    """The memory file was written by a newer version of this software."""
+    """The memory file was written by another version of this software."""
+
+
+class OlderSchemaError(SchemaVersionError):
+    """The memory file has an older schema; a writer that opens it brings it up to date."""
 
 
 class ModelMismatchError(JournalError):

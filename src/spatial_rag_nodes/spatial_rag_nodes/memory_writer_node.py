@@ -114,7 +114,8 @@ class MemoryWriterNode(Node):
     def _look(self) -> None:
         self._advance()
         for error in self._committer.take_errors():
-            self._tell('journal', error, f'; {self._committer.backlog} memories wait')
+            backlog = self._committer.backlog
+            self._tell('journal', error, f'; {backlog} waiting to be stored' if backlog else '')
         if (problem := self._keeper.take_error()) is not None:
             self._tell('capacity', problem, f'; the capacity {self._keeper.capacity} is not kept')
         self._health.hold('full', self._too_full())

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 import time
 
-from spatial_rag_core.errors import JournalError, PoseError
+from spatial_rag_core.errors import (
+    JournalDamagedError,
+    JournalError,
+    OlderSchemaError,
+    PoseError,
+)
 from spatial_rag_core.memory.index_config import index_maker
 from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.memory.writer import LatentSample
@@ -71,7 +77,8 @@ class RetrieverNode(Node):
             self, _parameters(Settings.from_environment()))
         path, index = shared_parameters.memory_path(parameters), index_config(parameters)
         self._retriever = Retriever(path, index_maker(index, path), parameters['map_frame'])
-        self._retriever.open()
+        with contextlib.suppress(OlderSchemaError, JournalDamagedError):
+            self._retriever.open()  # these the writer may mend; until then each refresh tells them
         self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
         self._search_ms, self._rate = LatencyWindow(), RateWindow()
         self._without_pose = self._dropped = 0

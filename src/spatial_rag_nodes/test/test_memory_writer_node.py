@@ -294,7 +294,7 @@ def test_ctrl_c_tells_what_could_not_be_stored_for_a_file_that_refuses(
     rig.stand(0, 3)
     rig.diagnostics.wait('memory_writer', lambda status, values: (
         values['backlog'] == '3' and 'locked' in status.message
-        and '3 memories wait' in status.message))
+        and '3 waiting to be stored' in status.message))
     rig.process.signal(signal.SIGINT)
     assert rig.process.wait() == 0
     other.close()

@@ -28,7 +28,8 @@ class IndexConfig:
     timeout_sec: a question that takes longer fails [s].  batch_size: memories shipped at once.
     shard_resolution: H3 resolution of the cells by which a new collection is spread over the
     cluster's nodes; None: evenly.  replication_factor: copies of each shard of a new collection.
-    with_thumbnails: ship the pictures too.  source: who ships; '': this host and memory file.
+    with_thumbnails: ship the pictures too.  source: who ships, for people who look
+    at the checkpoints; '': this host and memory file.
     """
 
     kind: IndexKind = 'embedded'

@@ -15,6 +15,7 @@ from spatial_rag_core.errors import (
     ConfigurationError,
     JournalError,
     JournalMismatchError,
+    OlderSchemaError,
     SchemaVersionError,
 )
 from spatial_rag_core.memory.journal_errors import damaged
@@ -136,9 +137,9 @@ def read_version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def require_current(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise SchemaVersionError for an older version, which only a writer can bring up to date."""
+    """Raise OlderSchemaError for an older version, which only a writer can bring up to date."""
     if (version := read_version(connection, path)) != SCHEMA_VERSION:
-        raise SchemaVersionError(
+        raise OlderSchemaError(
             f'{path} has the older schema version {version}, this software reads '
             f'{SCHEMA_VERSION}; start the memory writer on it or run '
             f'`spatial-rag memory compact {path}`, which bring it up to date')

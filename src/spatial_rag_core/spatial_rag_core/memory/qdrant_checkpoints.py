@@ -12,15 +12,13 @@ from spatial_rag_core.memory.qdrant_server import translated
 from qdrant_client import models, QdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-_MOST = 10_000
-
 
 class Checkpoint(NamedTuple):
     """
     What of a journal is on the server.
 
     last_seq: all memories up to this one.  last_change: all of the change log up to this entry.
-    source: who ships them.
+    source: who ships them, for people.
     """
 
     last_seq: int
@@ -67,12 +65,3 @@ class Checkpoints:
         with translated(self._where):
             self._client.delete(self._name, models.PointIdsList(
                 points=[point_id(generation, 0)]), wait=True)
-
-    def other_generations(self, generation: int, source: str) -> list[int]:
-        """Generations that the same source shipped before this one."""
-        theirs = models.Filter(
-            must=[models.FieldCondition(key='source', match=models.MatchValue(value=source))])
-        with translated(self._where):
-            found, _ = self._client.scroll(self._name, theirs, limit=_MOST)
-        return [other for record in found
-                if (other := int(payload_of(record)['generation'])) != generation]

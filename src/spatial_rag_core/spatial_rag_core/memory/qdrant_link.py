@@ -15,6 +15,7 @@ from spatial_rag_core.memory.qdrant_collection import CollectionStore
 from spatial_rag_core.memory.qdrant_points import Payload, points_of, rows_among
 from spatial_rag_core.memory.qdrant_server import ensure_collection, require_version
 from spatial_rag_core.memory.qdrant_shards import ShardKeys
+from spatial_rag_core.memory.shipped_generations import ShippedGenerations
 from spatial_rag_core.records import Memory
 from spatial_rag_core.spatial.local_frame import LocalFrame
 
@@ -50,6 +51,9 @@ class Link:
         self._missing: NDArray[np.int64] = np.empty(0, np.int64)
         require_version(client, config.where)
         ensure_collection(client, config, journal.spec.z_dim, journal.spec.h3_resolution)
+        self._shipped = ShippedGenerations(journal.path)
+        self._shipped_to = f'{config.where}/{config.collection}'
+        self._shipped.add(self._shipped_to, self.generation)
         self._checkpoints = Checkpoints(client, config.collection, config.where)
         self._checkpoints.ensure()
         self._store_of: Callable[[int], CollectionStore] = lambda generation: CollectionStore(
@@ -163,10 +167,11 @@ class Link:
         return seqs[~np.isin(seqs, list(self._unreadable))]
 
     def remove_old_generations(self) -> None:
-        """Remove what the same source shipped of this memory file before it was changed."""
-        for generation in self._checkpoints.other_generations(self.generation, self._source):
+        """Remove what was shipped of this memory file before it was changed as a whole."""
+        for generation in self._shipped.others(self._shipped_to, self.generation):
             self._store_of(generation).delete_all()
             self._checkpoints.delete(generation)
+            self._shipped.remove(self._shipped_to, generation)
 
     def close(self) -> None:
         """Close the connection."""

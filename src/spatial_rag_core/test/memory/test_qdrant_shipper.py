@@ -5,6 +5,7 @@ import contextlib
 from dataclasses import replace
 from pathlib import Path
 import random
+import shutil
 import threading
 import time
 from typing import Any
@@ -306,6 +307,31 @@ def test_a_new_generation_replaces_the_old_one_on_the_server(
     require_level(server, journal)
     points, _ = server.local.scroll(f'{COLLECTION}_checkpoints')
     assert [(point.payload or {})['generation'] for point in points] == [journal.generation]
+
+
+def test_a_generation_that_another_copy_of_the_file_ships_is_left_alone(
+        path: Path, tmp_path: Path, server: StandIn, shipper_to: MakeShipper) -> None:
+    (tmp_path / 'twin').mkdir()
+    twin = tmp_path / 'twin' / 'memory.db'  # on a robot of the same name
+    shutil.copy(path, twin)
+    with Journal.open_existing_writer(twin) as journal:
+        journal.renew_generation()
+    for each in (path, twin, path, twin):
+        run(shipper_to(server, each, source='robot:/memory.db'))
+    assert len(every_payload(server)) == 60
+
+
+def test_without_a_note_of_what_was_shipped_nothing_is_removed(
+        path: Path, journal: Journal, server: StandIn, shipper_to: MakeShipper) -> None:
+    shipper = shipper_to(server)
+    run(shipper)
+    Path(f'{path}.shipped').write_text('{"spoiled')
+    journal.renew_generation()
+    run(shipper)
+    assert len(every_payload(server)) == 60
+    journal.renew_generation()
+    run(shipper)
+    assert len(every_payload(server)) == 60  # what was noted since is known
 
 
 def test_a_memory_file_that_was_replaced_is_followed(path: Path, server: StandIn,

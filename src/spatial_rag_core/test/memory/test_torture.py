@@ -87,18 +87,18 @@ def test_a_full_disk_refuses_what_it_cannot_hold_and_loses_nothing_it_holds() ->
 
 @pytest.fixture(scope='module')
 def cut_off() -> Figures:
-    return torture('power', '--cuts', 100)
+    return torture('power', '--cuts', 400)
 
 
 @needs_a_compiler
 def test_with_durability_power_a_power_cut_loses_nothing(cut_off: Figures) -> None:
-    assert cut_off['power'] == {'cuts': 100, 'most_steps_lost': 0}
+    assert cut_off['power'] == {'cuts': 400, 'most_steps_lost': 0}
 
 
 @needs_a_compiler
 def test_with_durability_process_a_power_cut_leaves_the_store_of_some_moment(
         cut_off: Figures) -> None:
-    assert cut_off['process']['cuts'] == 100
+    assert cut_off['process']['cuts'] == 400
 
 
 @pytest.fixture(scope='module')

@@ -58,6 +58,10 @@ def test_many_points_go_where_each_alone_goes(datum: Datum) -> None:
     apart[:, 1] *= np.where(near_pole, np.cos(np.radians(alone[:, 0])), 1.0)
     assert apart.max() < 1e-12
     assert frame.to_geodetic_many(np.zeros((0, 2))).shape == (0, 2)
+    back = frame.to_map_many(together)
+    alone_back = np.array([frame.to_map(*place) for place in together.tolist()])
+    assert np.hypot(*(back - alone_back).T).max() < 1e-6
+    assert frame.to_map_many(np.zeros((0, 2))).shape == (0, 2)
 
 
 @any_datum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import itertools
 from pathlib import Path
 import shutil
@@ -42,7 +42,6 @@ class FaultFigures:
     calls: int = 0
     faults: int = 0
     told: int = 0
-    messages: set[str] = field(default_factory=set)
 
 
 def script() -> Iterator[Step]:
@@ -109,8 +108,6 @@ class FaultyLife:
                     raise TortureError(f'{step} fails on a sound disk: {error}') from error
                 if not any(str(path) in str(error) for path in (self._path, self._hand.copy)):
                     raise TortureError(f'{step}: the file is not named: {error}') from error
-                message = str(error).replace(f'{self._path.parent}/', '')
-                self._figures.messages.add(f'{step.kind}: {message}')
                 if attempt == 0:
                     self._require_crash_loses_nothing(step)
             else:

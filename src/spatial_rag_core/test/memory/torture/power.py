@@ -1,5 +1,5 @@
 """
-A power cut at any call: what was synced is there, of what came later anything may be.
+A power cut before each call: what was synced is there, of what came later anything may be.
 
 The failing disk writes down each call; the files are then put together as they would lie on the
 disk had the power gone at some moment. Names are taken to be durable at once (as on ext4 with its
@@ -79,21 +79,34 @@ class Disk:
             self.unsynced.setdefault(call.path, []).append(call)
 
     def after_power_cut(self, chance: random.Random) -> dict[str, bytes]:
-        """Files by path; of the calls that were not synced any may have come to the disk."""
+        """
+        Files by path.
+
+        After each call that was not synced, each sector that it touched may have come to the
+        disk, as it then was.
+        """
         share = chance.choice((0.0, 0.5, 0.9, 1.0))
         files = {}
         for path in {*self.files, *self.unsynced}:
             content = bytearray(self.files.get(path, b''))
+            meant = bytearray(content)
             for call in self.unsynced.get(path, []):
-                if chance.random() < share:
-                    _apply(content, _torn(call, chance) if chance.random() < 0.1 else call)
+                _apply(meant, call)
+                for part in _parts(call):
+                    if chance.random() < share:
+                        _apply(content, part if call.what == CUT else part._replace(
+                            data=bytes(meant[part.offset:part.offset + SECTOR])))
             files[path] = bytes(content)
         return files
 
 
-def _torn(call: Call, chance: random.Random) -> Call:
-    """Only its first sectors."""
-    return call._replace(data=call.data[:SECTOR * chance.randrange(len(call.data) // SECTOR + 1)])
+def _parts(call: Call) -> list[Call]:
+    """One for each sector that it writes to; a cut is one."""
+    if call.what == CUT:
+        return [call]
+    first = call.offset - call.offset % SECTOR
+    return [call._replace(offset=offset)
+            for offset in range(first, call.offset + len(call.data), SECTOR)]
 
 
 def _apply(content: bytearray, call: Call) -> None:
@@ -129,11 +142,11 @@ class PowerFigures:
 
 def torture(folder: Path, durability: Durability, cuts: int, seed: int,
             progress: Callable[[str], None]) -> PowerFigures:
-    """Cut the power at random moments of one life of a writer."""
+    """Cut the power before each call of one life of a writer in turn, again and again."""
     calls = record(folder, durability)
     chance = random.Random(seed)
     figures = PowerFigures()
-    moments = sorted(chance.choices(range(len(calls)), k=cuts))
+    moments = sorted(number % len(calls) for number in range(cuts))
     lying = Disk()
     taken = 0
     for moment in moments:
@@ -148,8 +161,8 @@ def torture(folder: Path, durability: Durability, cuts: int, seed: int,
         marks = [call.offset for call in calls[:moment] if call.what == MARKED]
         lost = _steps_lost(place / 'memory.db', marks)
         if durability == 'power' and lost:
-            raise TortureError(f'seed {seed}, power cut before call {moment}: {lost} '
-                               'acknowledged steps are gone')
+            raise TortureError(f'power cut before call {moment}: {lost} acknowledged steps '
+                               'are gone')
         _require_backup(place / 'memory.backup', marks)
         figures.cuts += 1
         figures.most_steps_lost = max(figures.most_steps_lost, lost)
