@@ -11,6 +11,7 @@ SpatialRagError
 ├── BundleError                a model file is missing, damaged, or made for other dimensions
 ├── BagError                   a recording is missing, damaged, or of an unknown type
 ├── IndexUnavailableError      an index outside this process does not answer; it may recover
+│   └── IndexInUseError        another uses its folder
 └── JournalError               the memory file cannot be used
     ├── JournalUnavailableError   not writable, disk full, locked: it may recover by itself
     ├── JournalDamagedError       bytes are not what was written; restore a backup or salvage
@@ -66,6 +67,10 @@ class JournalError(SpatialRagError):
 
 class IndexUnavailableError(SpatialRagError):
     """The index is on a server that does not answer; the memory itself is not touched."""
+
+
+class IndexInUseError(IndexUnavailableError):
+    """Another index, in this process or in another one, uses the folder of this one."""
 
 
 class JournalUnavailableError(JournalError):

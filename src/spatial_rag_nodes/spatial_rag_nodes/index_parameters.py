@@ -14,7 +14,7 @@ INDEX_PARAMETERS = (
     Parameter('qdrant_port', 0, "The server's REST port; 0: QDRANT_PORT (6333)", '', 0, 65535),
     Parameter('qdrant_https', False, 'Whether the server is spoken to in encrypted form'),
     Parameter('qdrant_api_key', '', "The server's key, which all who may read parameters see; "
-              'empty: QDRANT_API_KEY'),
+              'empty: QDRANT_API_KEY', is_secret=True),
     Parameter('qdrant_collection', 'spatial_rag', "The server's collection; robots that name the "
               'same are a fleet'),
     Parameter('qdrant_timeout_sec', 1.0, 'A question to the server that takes longer fails', 's',

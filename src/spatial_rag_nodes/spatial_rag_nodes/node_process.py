@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+import contextlib
 import gc
 import signal
 import sys
@@ -46,9 +47,10 @@ def run_process(factories: Sequence[Callable[[], Node]], args: list[str] | None 
         return 0  # told to end while it was starting: half-made entities may fail in any way
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the end short
-        for node in reversed(nodes):
-            node.destroy_node()
-        rclpy.try_shutdown()
+        with contextlib.ExitStack() as ending:  # what fails keeps no other node from ending
+            ending.callback(rclpy.try_shutdown)
+            for node in nodes:
+                ending.callback(node.destroy_node)
     return 0
 
 

@@ -25,6 +25,7 @@ class Parameter:
     One parameter; its type is that of its default.
 
     low, high: both ends allowed.  choices: the words allowed.  live: may change while running.
+    is_secret: its value is in no message.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     live: bool = False
+    is_secret: bool = False
 
     def check(self, value: Any) -> None:
         """Raise ConfigurationError that names value, range and remedy."""
@@ -104,8 +106,9 @@ def _declare(node: Node, spec: Parameter) -> Any:
     except InvalidParameterTypeException as error:
         kind = {float: 'a number with a decimal point'}.get(
             type(spec.default), type(spec.default).__name__)
+        told = 'it is of another type' if spec.is_secret else error
         raise ConfigurationError(
-            f'parameter {spec.name} must be {kind} (default {spec.default!r}): {error}; correct '
+            f'parameter {spec.name} must be {kind} (default {spec.default!r}): {told}; correct '
             'it in the parameter file') from error
     spec.check(value)
     node.set_descriptor(spec.name, spec.descriptor())

@@ -49,14 +49,20 @@ class Refresher:
                 raise self._error
             return in_time
 
+    @property
+    def error(self) -> Exception | None:
+        """Why the latest pass failed; None: it did not."""
+        return self._error
+
     def close(self) -> None:
         """End the thread and close the retriever."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        self._retriever.close()  # a pass that is loading a long memory gives up
-        self._thread.join()
-        self._retriever.close()  # one that was about to begin has opened it again
+        while self._thread.is_alive():
+            self._retriever.close()  # a pass that is loading a long memory gives up,
+            self._thread.join(0.05)  # also one that was about to begin and has opened it again
+        self._retriever.close()
 
     def _run(self) -> None:
         while self._wait():

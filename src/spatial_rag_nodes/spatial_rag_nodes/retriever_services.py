@@ -100,7 +100,10 @@ class RetrieverServices:
 
     def _require_whole(self) -> None:
         """What is not loaded yet would not be found: say so, rather than that there is nothing."""
-        if not self._refresher.catch_up(_CATCH_UP_SEC) and not self._retriever.is_whole:
+        self._refresher.catch_up(_CATCH_UP_SEC)
+        if not self._retriever.is_whole:
+            if self._refresher.error is not None:
+                raise self._refresher.error
             done, total = self._retriever.loading or (0, 0)
             raise JournalUnavailableError(f'the memory is being loaded, {done} of {total} '
                                           'memories so far; ask again soon')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import Any
 
 import pytest
@@ -20,3 +21,35 @@ def test_a_program_that_is_interrupted_while_it_starts_ends_without_a_traceback(
     assert process.wait(10.0) in (0, -number)
     assert 'Traceback' not in process.output
     assert 'internal error' not in process.output
+
+
+_TWO_NODES = """
+import os, signal
+from rclpy.node import Node
+from spatial_rag_nodes.node_process import run_process
+
+class Writer(Node):
+    def __init__(self):
+        super().__init__('writer')
+
+    def destroy_node(self):
+        print('all was stored', flush=True)
+        super().destroy_node()
+
+class Reader(Node):
+    def __init__(self):
+        super().__init__('reader')
+        self.create_timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def destroy_node(self):
+        raise OSError('no space')
+
+run_process([Writer, Reader])
+"""
+
+
+def test_a_node_that_fails_to_end_keeps_no_other_from_ending(lab: Any) -> None:
+    process = lab.start(sys.executable, '-c', _TWO_NODES)
+    assert process.wait(20.0) == 1
+    assert 'all was stored' in process.output
+    assert 'no space' in process.output

@@ -115,3 +115,10 @@ def test_a_qdrant_parameter_that_is_wrong_ends_the_start(lab: Any, memory_path: 
                              qdrant_host='http://here')
     assert process.wait() == 1
     assert 'host must be a name or an address without a scheme' in process.output
+
+
+def test_a_key_of_another_type_is_not_shown(lab: Any) -> None:
+    process = lab.start_node('retriever_node', index='qdrant', qdrant_api_key=987654321)
+    assert process.wait() == 1
+    assert 'parameter qdrant_api_key must be str' in process.output
+    assert '987654321' not in process.output

@@ -136,9 +136,9 @@ class JournalContent(JournalState):
         themselves, lest damage of the index pass for its absence: 0.2 s for a million memories.
         Who asks for many that may not be there says False.
         """
-        found = {row[1]: row[0] for row in self._rows_of(ids)}
-        if thorough and (lacking := list(set(ids) - found.keys())):
-            with self._reading() as connection:
+        with self.snapshot(), self._reading() as connection:  # or one may come in between
+            found = {row[1]: row[0] for row in self._rows_of(ids)}
+            if thorough and (lacking := list(set(ids) - found.keys())):
                 for part in parts(lacking):
                     if row := connection.execute('SELECT seq FROM memories NOT INDEXED WHERE id '
                                                  f'IN ({marks(part)})', part).fetchone():

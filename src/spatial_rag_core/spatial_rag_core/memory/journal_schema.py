@@ -163,9 +163,18 @@ def spec_of(meta: Mapping[str, Any], path: Path) -> JournalSpec:
 
 def last_number(connection: sqlite3.Connection, path: Path, table: str) -> int:
     """Newest number that a table has ever given to a row; 0: none. Raises JournalDamagedError."""
-    row = connection.execute('SELECT seq FROM sqlite_sequence WHERE name = ?',
-                             (table,)).fetchone()
+    row = _sequence(connection, table)
+    if row is None and connection.execute(f'SELECT 1 FROM {table} LIMIT 1').fetchone():
+        row = _sequence(connection, table)  # the first row may have come in between
+        if row is None:
+            raise damaged(path, f'the last number of its table {table} is gone')
     number = 0 if row is None else row[0]
     if not isinstance(number, int) or number < 0:
         raise damaged(path, f'the last number of its table {table} is {number!r}')
     return number
+
+
+def _sequence(connection: sqlite3.Connection, table: str) -> tuple[object, ...] | None:
+    row: tuple[object, ...] | None = connection.execute(
+        'SELECT seq FROM sqlite_sequence WHERE name = ?', (table,)).fetchone()
+    return row

@@ -78,7 +78,10 @@ class JournalState:
     def count(self) -> int:
         """Memories that were stored and not forgotten; rows that vanished are still counted."""
         with self.snapshot():
-            return self.last_seq - self._meta_number('forgotten_count')
+            count = self.last_seq - self._meta_number('forgotten_count')
+        if count < 0:
+            raise damaged(self.path, f'more memories were forgotten than stored, by {-count}')
+        return count
 
     @property
     def generation(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 from dataclasses import asdict
 import fcntl
@@ -12,7 +12,7 @@ from pathlib import Path
 import shutil
 from typing import Any
 
-from spatial_rag_core.errors import IndexUnavailableError
+from spatial_rag_core.errors import IndexInUseError, IndexUnavailableError
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.journal_damage import sound_parts
 from spatial_rag_core.memory.journal_schema import JournalSpec
@@ -45,7 +45,7 @@ def open_edge_index(root: str | Path, memory_path: str | Path) -> QdrantIndex:
     journal = Journal.open_reader(memory_path)
     if journal is None:
         raise IndexUnavailableError(f'{memory_path}: no memory file yet')
-    with journal:
+    with journal, _translated(root):
         home = _Home(Path(root).expanduser() / f'{journal.generation:016x}')
         try:
             home.remove_others()
@@ -53,6 +53,16 @@ def open_edge_index(root: str | Path, memory_path: str | Path) -> QdrantIndex:
         except BaseException:
             home.unlock()
             raise
+
+
+@contextlib.contextmanager
+def _translated(folder: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise IndexUnavailableError(
+            f'the index in {folder} cannot be used: {error.strerror or error}; make the folder '
+            'writable and see that its disk is not full, or name another') from error
 
 
 class _Home:
@@ -66,7 +76,7 @@ class _Home:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise IndexUnavailableError(
+            raise IndexInUseError(
                 f'{folder} is used by another index; give each retriever a path of its '
                 'own') from error
 
@@ -78,7 +88,7 @@ class _Home:
             if state.parent != self.folder:
                 try:
                     other = _Home(state.parent)
-                except IndexUnavailableError:
+                except IndexInUseError:
                     continue  # it still answers
                 shutil.rmtree(other.folder, ignore_errors=True)
                 other.folder.with_suffix('.lock').unlink(missing_ok=True)
@@ -111,7 +121,8 @@ class _HomeStore(EdgeStore):
     def close(self) -> None:
         try:
             super().close()
-            self._home.write(self._state)
+            with _translated(self.folder):
+                self._home.write(self._state)
         finally:
             self._home.unlock()
 

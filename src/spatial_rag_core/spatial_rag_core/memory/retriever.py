@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from spatial_rag_core.errors import (
+    IndexInUseError,
     JournalError,
     JournalMismatchError,
     JournalUnavailableError,
@@ -106,7 +107,7 @@ class Retriever:
         """Begin beside an index of the same model, else in its place."""
         self._retire_next()
         try:
-            begun = self._open()
+            begun = self._open_beside()
         except JournalUnavailableError:
             raise  # it may recover, and the old index answers until then
         except JournalError:
@@ -118,6 +119,16 @@ class Retriever:
         else:
             self._next = begun
 
+    def _open_beside(self) -> Projection | None:
+        """Open beside what answers; in its place where its index has the folder of the new."""
+        try:
+            return self._open()
+        except IndexInUseError:  # the generation is the same: the change log was pruned
+            if self._current is None:
+                raise
+            self._replace_current(None)
+            return self._open()
+
     def _open(self) -> Projection | None:
         with contextlib.ExitStack() as opened:
             journals = []
@@ -128,7 +139,8 @@ class Retriever:
                 journals.append(opened.enter_context(journal))
             self._require_frame(journals[0])
             if journals[0].is_detached:
-                return None  # replaced just now
+                raise JournalUnavailableError(f'memory file {self.path} was deleted or replaced '
+                                              'just now; it is looked at again')
             projection = Projection(journals[0], journals[1], self._make_index)
             opened.pop_all()
         return projection

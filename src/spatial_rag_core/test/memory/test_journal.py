@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import closing, ExitStack
 from dataclasses import replace
 import math
 from pathlib import Path
@@ -24,7 +24,8 @@ from spatial_rag_core.errors import (
 from spatial_rag_core.memory.index import Context
 from spatial_rag_core.memory.journal import Durability, Journal
 from spatial_rag_core.memory.journal_connection import begin_wal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.journal_rows import Row
+from spatial_rag_core.memory.journal_schema import JournalSpec, last_number
 from spatial_rag_core.records import as_action, as_latent, Memory, Pose, Position, Quaternion
 
 import numpy as np
@@ -455,3 +456,30 @@ def test_without_a_file_there_is_no_existing_writer(path: Path) -> None:
     sqlite3.connect(path).execute('PRAGMA journal_mode = WAL').connection.close()
     with pytest.raises(JournalError, match='no memory file, or an empty one'):
         Journal.open_existing_writer(path)
+
+
+def test_what_is_stored_while_a_reader_asks_is_no_damage(path: Path) -> None:
+    with Journal.open_writer(path, SPEC) as journal, closing(
+            sqlite3.connect(path, isolation_level=None)) as reader:
+        def at(statement: str) -> None:  # called before it runs
+            if statement == 'SELECT 1 FROM memories LIMIT 1':
+                journal.append([memory(1)])
+        reader.set_trace_callback(at)
+        assert last_number(reader, path, 'memories') == 1
+
+
+def test_a_memory_that_is_stored_while_it_is_looked_for_is_no_damage(
+        path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Journal.open_writer(path, SPEC) as journal:
+        journal.append([memory(1)])
+        reader = Journal.open_reader(path)
+        assert reader is not None
+        look = reader._rows_of
+
+        def look_and_then(ids: Sequence[str]) -> list[Row]:
+            rows = list(look(ids))
+            journal.append([memory(2)])
+            return rows
+        monkeypatch.setattr(reader, '_rows_of', look_and_then)
+        with reader:
+            assert reader.seqs_of([memory(2).id]) == {}

@@ -120,7 +120,7 @@ def test_damage_comes_with_a_remedy(path: Path) -> None:
     ("DELETE FROM meta WHERE key = 'forgotten_count'", 'lacks forgotten_count'),
     ("UPDATE sqlite_sequence SET seq = 40 WHERE name = 'memories'", 'should hold 38 memories'),
     ("UPDATE sqlite_sequence SET seq = 'x' WHERE name = 'memories'", "last number .* is 'x'"),
-    ("DELETE FROM sqlite_sequence WHERE name = 'memories'", 'should hold -2 memories'),
+    ("DELETE FROM sqlite_sequence WHERE name = 'memories'", 'last number .* is gone'),
     ('UPDATE changes SET seq = 7 WHERE number = 1', 'entry 1 of its change log is not what'),
     ('UPDATE changes SET kind = 2 WHERE number = 1', 'entry 1'),
     ('UPDATE changes SET kind = 9 WHERE number = 1', 'entry 1'),

@@ -9,6 +9,7 @@ import shutil
 from spatial_rag_core.errors import IndexUnavailableError
 from spatial_rag_core.memory.index_config import index_maker, IndexConfig
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.journal_changes import log_changes, RELABELLED
 from spatial_rag_core.memory.qdrant_folder import open_edge_index
 from spatial_rag_core.memory.qdrant_index import QdrantIndex
 from spatial_rag_core.memory.retriever import Retriever
@@ -165,6 +166,27 @@ def test_a_change_log_that_does_not_reach_back_means_to_begin_again(
         connection.execute("UPDATE meta SET value = 2 WHERE key = 'changes_pruned_to'")
     with contextlib.closing(opened(path)) as retriever:
         require_the_same_as_embedded(retriever)
+
+
+@pytest.mark.parametrize('why', ['pruned', 'replaced'])
+def test_an_index_that_is_begun_again_takes_the_folder_of_the_one_that_answers(
+        path: Path, why: str) -> None:
+    with contextlib.closing(opened(path)) as retriever:
+        if why == 'replaced':
+            shutil.copy(path, path.parent / 'copy.db').replace(path)
+        with Journal.open_existing_writer(path) as journal:
+            journal.forget([1, 2, 3])
+            if why == 'pruned':
+                with journal.transaction() as connection:
+                    log_changes(connection, path, [4, 5], RELABELLED, kept=1)
+        retriever.refresh()
+        require_the_same_as_embedded(retriever)
+
+
+def test_a_folder_that_cannot_be_made_is_told(path: Path) -> None:
+    (path.parent / 'file').touch()
+    with pytest.raises(IndexUnavailableError, match='file cannot be used: Not a directory'):
+        open_edge_index(path.parent / 'file', path)
 
 
 def test_an_index_much_of_which_was_forgotten_is_compacted_when_it_is_opened(

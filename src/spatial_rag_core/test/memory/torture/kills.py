@@ -145,13 +145,12 @@ class Victim:
             raise TortureError('a second writer was let in')
 
     def _judge(self, pending: Step | None, chance: random.Random) -> None:
-        if not self.path.exists():
-            if self.ledger.labels:
-                raise TortureError('the store is gone')
-            return
         with self._opened(chance) as journal:
-            if journal is not None:
-                self._compare(journal, pending, chance)
+            if journal is None and self.ledger.labels:
+                raise TortureError(f'after a kill during {pending} the store is gone')
+            if journal is None:
+                return  # it was killed before there was any
+            self._compare(journal, pending, chance)
         self._require_clean(self.path, pending)
         if (copy := self.path.with_suffix('.backup')).exists():
             self._require_clean(copy, pending)
