@@ -122,8 +122,9 @@ class Victim:
                 if step.kind == 'backup':
                     del self._backed_up[:-1]
                 self.figures.learn(step.kind, stamp - began)
-        if pending is not None and killed - began > self.figures.usual(pending.kind):
-            self.figures.learn(pending.kind, 2.0 * (killed - began))  # at least that
+        lived = killed - began
+        if pending is not None and pending.kind == aim and lived > self.figures.usual(aim):
+            self.figures.learn(aim, 1.5 * lived)  # it takes longer than that
         return pending
 
     def _wait(self, pid: int, aim: str, began: float, chance: random.Random) -> None:
