@@ -210,7 +210,8 @@ ros_wheels() {
 }
 
 install_packages() {
-  local arguments=(-r "$ROOT/requirements/runtime.txt" -r "$ROOT/requirements/dev.txt")
+  local arguments=(-r "$ROOT/requirements/runtime.txt" -r "$ROOT/requirements/training.txt"
+                   -r "$ROOT/requirements/dev.txt")
   if [ $ros = system ]; then
     # ROS's message packages are compiled against the NumPy that it came with.
     "$VENV/bin/python3" -c 'import numpy; print("numpy==" + numpy.__version__)' \

@@ -10,6 +10,8 @@ SpatialRagError
 │   └── LatentError            another length than z_dim, not finite
 ├── BundleError                a model file is missing, damaged, or made for other dimensions
 ├── BagError                   a recording is missing, damaged, or of an unknown type
+├── EpisodeError               a file of episodes is missing, damaged, or of another layout
+├── TrainingError              a training or an experiment cannot begin, go on, or be resumed
 ├── IndexUnavailableError      an index outside this process does not answer; it may recover
 │   └── IndexInUseError        another uses its folder
 └── JournalError               the memory file cannot be used
@@ -59,6 +61,14 @@ class BundleError(SpatialRagError):
 
 class BagError(SpatialRagError):
     """A recording is missing, damaged, or holds no usable topic."""
+
+
+class EpisodeError(SpatialRagError):
+    """A file of episodes, or one episode of it, is missing, damaged, or of another layout."""
+
+
+class TrainingError(SpatialRagError):
+    """A training or an experiment cannot begin, go on, or be resumed."""
 
 
 class JournalError(SpatialRagError):
