@@ -18,16 +18,16 @@ import sys
 import tempfile
 import time
 
-from spatial_rag_core.memory.backup import backup
-from spatial_rag_core.memory.bulk_append import BulkAppender, MemoryColumns
-from spatial_rag_core.memory.cell_numbers import cell_numbers
-from spatial_rag_core.memory.forgetting import forget
+from spatial_rag_core.memory.forgetting.forget import forget
 from spatial_rag_core.memory.index import Context
-from spatial_rag_core.memory.integrity import check
 from spatial_rag_core.memory.journal import Durability, Journal
-from spatial_rag_core.memory.journal_rows import record_type
-from spatial_rag_core.memory.journal_schema import JournalSpec
 from spatial_rag_core.memory.parquet import export_parquet, import_parquet
+from spatial_rag_core.memory.tables.bulk_append import BulkAppender, MemoryColumns
+from spatial_rag_core.memory.tables.cell_numbers import cell_numbers
+from spatial_rag_core.memory.tables.rows import record_type
+from spatial_rag_core.memory.tables.schema import JournalSpec
+from spatial_rag_core.memory.upkeep.backup import backup
+from spatial_rag_core.memory.upkeep.integrity import check
 from spatial_rag_core.records import as_action, as_latent, Memory, MemorySelection, Pose, Position
 
 import numpy as np
@@ -42,7 +42,7 @@ RECORD_BYTES = record_type(SPEC.z_dim).itemsize
 WRITER = f"""
 import sys, time
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import as_latent, Memory, Pose, Position
 with Journal.open_writer(sys.argv[1], JournalSpec()) as journal:
     start = time.monotonic()

@@ -20,18 +20,18 @@ import tempfile
 import time
 
 from spatial_rag_core.errors import SpatialRagError
+from spatial_rag_core.memory.answering.index_config import IndexConfig
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.index import Context, IndexRows, MemoryIndex
-from spatial_rag_core.memory.index_config import IndexConfig
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
-from spatial_rag_core.memory.qdrant_collection import CollectionStore, point_id
-from spatial_rag_core.memory.qdrant_edge import EdgeStore
+from spatial_rag_core.memory.qdrant.collection import CollectionStore, point_id
+from spatial_rag_core.memory.qdrant.edge import EdgeStore
+from spatial_rag_core.memory.qdrant.link import fleet_payload
+from spatial_rag_core.memory.qdrant.points import points_of, rows_among
+from spatial_rag_core.memory.qdrant.server import connect, vectors_config
+from spatial_rag_core.memory.qdrant.shipper import QdrantShipper
 from spatial_rag_core.memory.qdrant_index import QdrantIndex
-from spatial_rag_core.memory.qdrant_link import fleet_payload
-from spatial_rag_core.memory.qdrant_points import points_of, rows_among
-from spatial_rag_core.memory.qdrant_server import connect, vectors_config
-from spatial_rag_core.memory.qdrant_shipper import QdrantShipper
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import as_action, as_latent, Memory, MemoryQuery, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame

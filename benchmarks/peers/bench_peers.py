@@ -18,7 +18,7 @@ import time
 
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.index import Context, IndexRows
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import MemoryQuery, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame

@@ -16,6 +16,7 @@ SpatialRagError
 │   └── IndexInUseError        another uses its folder
 └── JournalError               the memory file cannot be used
     ├── JournalUnavailableError   not writable, disk full, locked: it may recover by itself
+    │   └── TargetUnavailableError    that is so of a file to be made; name another
     ├── JournalDamagedError       bytes are not what was written; restore a backup or salvage
     ├── JournalInUseError         another process writes to it already
     ├── SchemaVersionError        written by another version of this software
@@ -85,6 +86,10 @@ class IndexInUseError(IndexUnavailableError):
 
 class JournalUnavailableError(JournalError):
     """The memory file cannot be read or written now: permissions, full disk, lock."""
+
+
+class TargetUnavailableError(JournalUnavailableError):
+    """A file that is to be made cannot be written; the memory that it is made from is fine."""
 
 
 class JournalDamagedError(JournalError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spatial_rag_core.memory.index_config import IndexConfig
+from spatial_rag_core.memory.answering.index_config import IndexConfig
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 INDEX_PARAMETERS = (

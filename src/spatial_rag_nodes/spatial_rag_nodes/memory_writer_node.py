@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 from spatial_rag_core.errors import ConfigurationError, InputError, JournalError
 from spatial_rag_core.memory.admission import Admission
-from spatial_rag_core.memory.capacity import CapacityKeeper
-from spatial_rag_core.memory.commit_queue import CommitConfig
-from spatial_rag_core.memory.committer import Committer
+from spatial_rag_core.memory.forgetting.capacity import CapacityKeeper
+from spatial_rag_core.memory.forgetting.live import forget_selected
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.live_forgetting import forget_selected
+from spatial_rag_core.memory.storing.commit_queue import CommitConfig
+from spatial_rag_core.memory.storing.committer import Committer
 from spatial_rag_core.memory.writer import MemoryWriter
 from spatial_rag_core.records import Pose, Vector
 from spatial_rag_core.settings import Settings

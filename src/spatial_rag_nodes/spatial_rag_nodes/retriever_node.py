@@ -12,7 +12,7 @@ from spatial_rag_core.errors import (
     OlderSchemaError,
     PoseError,
 )
-from spatial_rag_core.memory.index_config import index_maker
+from spatial_rag_core.memory.answering.index_config import index_maker
 from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.records import MemoryQuery, Pose

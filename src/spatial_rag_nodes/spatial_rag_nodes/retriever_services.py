@@ -17,9 +17,10 @@ from spatial_rag_core.errors import (
     JournalError,
     JournalUnavailableError,
     ModelMismatchError,
+    TargetUnavailableError,
 )
-from spatial_rag_core.memory.backup import backup
 from spatial_rag_core.memory.retriever import Retriever
+from spatial_rag_core.memory.upkeep.backup import backup
 from spatial_rag_core.records import as_latent, MemoryQuery
 from spatial_rag_msgs.srv import (
     BackupMemory,
@@ -174,12 +175,7 @@ class RetrieverServices:
         def back_up() -> BackupMemory.Response:
             with _coded(response):
                 target = self._target(request.path)
-                try:
-                    report = backup(self._retriever.path, target, self._end_early)
-                except JournalUnavailableError as error:
-                    if str(target) not in str(error):
-                        raise
-                    raise ConfigurationError(str(error)) from error
+                report = backup(self._retriever.path, target, self._end_early)
                 response.path, response.count = str(report.path), report.count
                 response.size_bytes = report.size_bytes
             return response
@@ -205,7 +201,7 @@ def _coded(response: Any) -> Iterator[None]:
     """Errors as the answer's code and message."""
     try:
         yield
-    except (ConfigurationError, InputError) as error:
+    except (ConfigurationError, InputError, TargetUnavailableError) as error:
         response.code, response.message = response.INVALID_REQUEST, str(error)
     except ModelMismatchError as error:
         response.code, response.message = response.WRONG_MODEL, str(error)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 
 from spatial_rag_core.memory.admission import AdmissionConfig
-from spatial_rag_core.memory.capacity import MAX_CAPACITY
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.forgetting.capacity import MAX_CAPACITY
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.memory.writer import WriterConfig
 from spatial_rag_core.settings import Settings
 from spatial_rag_nodes import shared_parameters

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spatial_rag_core.memory.identifiers import new_memory_id
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.storing.identifiers import new_memory_id
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import Memory, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
@@ -17,6 +17,7 @@ from spatial_rag_nodes.conversions import msg_from_latent, msg_from_pose, time_f
 
 from geometry_msgs.msg import PoseStamped
 import numpy as np
+import pytest
 from rcl_interfaces.msg import Parameter, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from std_msgs.msg import Header
@@ -74,6 +75,13 @@ class Rig:
 def make_memory_file(path: Path, count: int = 100) -> None:
     with Journal.open_writer(path, JournalSpec()) as journal:
         journal.append([memory(number) for number in range(count)])
+
+
+@pytest.fixture(scope='module', name='rig')
+def retriever_rig(module_lab: Any) -> Rig:
+    path = module_lab.folder / 'memory.db'
+    make_memory_file(path)
+    return Rig(module_lab, path, radius_m=5.0, min_age_sec=3.0, k=4)
 
 
 def latent(z0: float) -> list[float]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import signal
 from typing import Any
 
-from spatial_rag_core.memory.identifiers import new_memory_id
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.storing.identifiers import new_memory_id
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.records import Memory, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import Memory, Pose, Position, Quaternion
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_msgs.srv import ForgetMemories

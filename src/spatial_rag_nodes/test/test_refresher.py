@@ -16,8 +16,8 @@ from spatial_rag_core.errors import (
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.index import IndexRows
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
 from spatial_rag_core.memory.retriever import Retriever
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import Memory, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame

@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import Position
 from spatial_rag_msgs.srv import BackupMemory, MemoryStats, QueryMemory
 from spatial_rag_nodes.conversions import msg_from_latent, time_from_ns
@@ -23,19 +23,13 @@ from .retriever_rig import (
     make_memory_file,
     memory,
     numbers,
+    retriever_rig,  # noqa: F401  the fixture `rig`
     Rig,
     set_parameter,
     T0_NS,
 )
 
 pytestmark = pytest.mark.ros
-
-
-@pytest.fixture(scope='module')
-def rig(module_lab: Any) -> Rig:
-    path = module_lab.folder / 'memory.db'
-    make_memory_file(path)
-    return Rig(module_lab, path, radius_m=5.0, min_age_sec=3.0, k=4)
 
 
 def test_each_latent_gets_the_nearest_latents_of_its_place_but_not_its_own_moments(

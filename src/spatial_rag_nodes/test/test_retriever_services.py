@@ -28,19 +28,13 @@ from .retriever_rig import (
     latent,
     make_memory_file,
     numbers,
+    retriever_rig,  # noqa: F401  the fixture `rig`
     Rig,
     set_parameter,
     T0_NS,
 )
 
 pytestmark = pytest.mark.ros
-
-
-@pytest.fixture(scope='module')
-def rig(module_lab: Any) -> Rig:
-    path = module_lab.folder / 'memory.db'
-    make_memory_file(path)
-    return Rig(module_lab, path, radius_m=5.0, min_age_sec=3.0, k=4)
 
 
 @pytest.mark.parametrize(('fields', 'expected'), [

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from enum import Enum
 
 from spatial_rag_core.errors import ConfigurationError
-from spatial_rag_core.memory.pose_change import PoseChange
+from spatial_rag_core.memory.storing.pose_change import PoseChange
 from spatial_rag_core.records import Pose, Vector
 
 import numpy as np
@@ -74,7 +74,7 @@ class Admission:
 
     Poses are compared with that of the last admitted moment, so that noise does not add up.
     They are smoothed before, so that a robot that stands still is not taken for one that moves
-    (see pose_change.py). Where time is turned back it begins anew.
+    (see storing/pose_change.py). Where time is turned back it begins anew.
     """
 
     def __init__(self, config: AdmissionConfig = AdmissionConfig()) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 
 from spatial_rag_core.errors import LatentError
-from spatial_rag_core.memory.cell_store import CellStore
-from spatial_rag_core.memory.context_book import ContextBook
+from spatial_rag_core.memory.cells.context_book import ContextBook
+from spatial_rag_core.memory.cells.latent_search import FLAT_ROWS, LatentSearch, MOST_WANTED
+from spatial_rag_core.memory.cells.ranking import Nearest, Ranking, ranking_of
+from spatial_rag_core.memory.cells.row_filter import bounds_of, RowFilter
+from spatial_rag_core.memory.cells.store import CellStore
 from spatial_rag_core.memory.index import IndexRows, Ranked
-from spatial_rag_core.memory.latent_search import FLAT_ROWS, LatentSearch, MOST_WANTED
-from spatial_rag_core.memory.ranking import Nearest, Ranking, ranking_of
-from spatial_rag_core.memory.row_filter import bounds_of, RowFilter
 from spatial_rag_core.records import MemoryQuery
 from spatial_rag_core.spatial.h3_cells import H3Grid
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 from spatial_rag_core.errors import JournalError
-from spatial_rag_core.memory import journal_connection
-from spatial_rag_core.memory.high_water_mark import lost_error, lost_of
-from spatial_rag_core.memory.journal_changes import Changes
-from spatial_rag_core.memory.journal_connection import Connection, Durability
-from spatial_rag_core.memory.journal_content import JournalStats
-from spatial_rag_core.memory.journal_errors import translated
-from spatial_rag_core.memory.journal_opening import prepared, readable
-from spatial_rag_core.memory.journal_schema import JournalSpec
-from spatial_rag_core.memory.journal_writing import JournalWriting
-from spatial_rag_core.memory.writer_lock import noted, WriterLock
+from spatial_rag_core.memory.file.connection import (
+    Connection,
+    create_file,
+    Durability,
+    make_folders,
+    require_no_stump,
+)
+from spatial_rag_core.memory.file.high_water_mark import lost_error, lost_of
+from spatial_rag_core.memory.file.opening import prepared, readable
+from spatial_rag_core.memory.file.translated_errors import translated
+from spatial_rag_core.memory.file.writer_lock import noted, WriterLock
+from spatial_rag_core.memory.tables.changes import Changes
+from spatial_rag_core.memory.tables.content import JournalStats
+from spatial_rag_core.memory.tables.schema import JournalSpec
+from spatial_rag_core.memory.tables.writing import JournalWriting
 
 __all__ = ['Changes', 'Durability', 'Journal', 'JournalStats']
 
@@ -45,7 +50,7 @@ class Journal(JournalWriting):
         with translated(path):
             if path.is_dir():
                 raise IsADirectoryError(f'{path} is a folder')
-            journal_connection.make_folders(path.parent)
+            make_folders(path.parent)
             return cls._open_locked(path, spec, durability, holder)
 
     @classmethod
@@ -65,8 +70,8 @@ class Journal(JournalWriting):
         connection = Connection(path.resolve(), durability)
         try:
             if spec is not None:
-                journal_connection.create_file(path.resolve())
-            journal_connection.require_no_stump(path)
+                create_file(path.resolve())
+            require_no_stump(path)
             journal = cls(path, connection, prepared(connection, path, spec))
             journal._take_over(lock)
         except BaseException:
@@ -86,7 +91,7 @@ class Journal(JournalWriting):
         with translated(path):
             if not path.exists() or path.stat().st_size == 0:
                 return None
-            journal_connection.require_no_stump(path)
+            require_no_stump(path)
             mark = noted(path)
             connection = Connection(path.resolve(), None)
             try:

@@ -7,22 +7,22 @@ import itertools
 from typing import NamedTuple, Protocol
 
 from spatial_rag_core.memory.index import Context, IndexRows, Ranked
-from spatial_rag_core.memory.qdrant_filters import (
+from spatial_rag_core.memory.qdrant.filters import (
     admitted,
     AnyOf,
     Condition,
     conditions_of,
     region_of,
 )
-from spatial_rag_core.memory.qdrant_points import Places, Points, points_of, rows_among
-from spatial_rag_core.memory.qdrant_ranking import (
+from spatial_rag_core.memory.qdrant.points import Places, Points, points_of, rows_among
+from spatial_rag_core.memory.qdrant.ranking import (
     distances_of,
     is_certain,
     nearest,
     Question,
     question_of,
 )
-from spatial_rag_core.memory.told_memories import ToldMemories
+from spatial_rag_core.memory.qdrant.told_memories import ToldMemories
 from spatial_rag_core.records import MemoryQuery, Vector
 from spatial_rag_core.spatial.h3_cells import H3Grid
 

@@ -16,19 +16,19 @@ from spatial_rag_core.errors import (
     JournalMismatchError,
     JournalUnavailableError,
 )
+from spatial_rag_core.memory.answering.diversity import diverse, pool_size
+from spatial_rag_core.memory.answering.projection import Projection
 from spatial_rag_core.memory.cell_index import CellIndex
-from spatial_rag_core.memory.diversity import diverse, pool_size
+from spatial_rag_core.memory.file.damage import sound_parts
 from spatial_rag_core.memory.index import MemoryIndex
 from spatial_rag_core.memory.journal import Journal, JournalStats
-from spatial_rag_core.memory.journal_damage import sound_parts
-from spatial_rag_core.memory.journal_schema import JournalSpec
-from spatial_rag_core.memory.projection import Projection
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import as_latent, Hit, Memory, MemoryQuery, Pose
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
 
 if TYPE_CHECKING:
-    from spatial_rag_core.memory.qdrant_shipper import ShippingFigures
+    from spatial_rag_core.memory.qdrant.shipper import ShippingFigures
 
 
 def embedded_index(spec: JournalSpec) -> MemoryIndex:

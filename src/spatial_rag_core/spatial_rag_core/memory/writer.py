@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from spatial_rag_core.errors import ConfigurationError, LatentError, PoseError
 from spatial_rag_core.memory.admission import Admission
-from spatial_rag_core.memory.committer import Committer
-from spatial_rag_core.memory.identifiers import new_memory_id, new_session_name
+from spatial_rag_core.memory.storing.committer import Committer
+from spatial_rag_core.memory.storing.identifiers import new_memory_id, new_session_name
 from spatial_rag_core.records import as_latent, Memory, NO_ACTION, Pose, Vector
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame

@@ -8,7 +8,7 @@ import threading
 
 from spatial_rag_core.errors import LatentError
 from spatial_rag_core.memory.cell_index import CellIndex
-from spatial_rag_core.memory.cell_store import CHUNK_PAGES, SWEEP_AT
+from spatial_rag_core.memory.cells.store import CHUNK_PAGES, SWEEP_AT
 from spatial_rag_core.memory.index import Context, IndexRows
 from spatial_rag_core.records import Box, MemoryQuery, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid

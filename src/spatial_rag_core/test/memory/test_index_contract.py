@@ -7,7 +7,7 @@ from pathlib import Path
 
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.index import Context, IndexRows, MemoryIndex, Ranked
-from spatial_rag_core.memory.qdrant_edge import EdgeStore
+from spatial_rag_core.memory.qdrant.edge import EdgeStore
 from spatial_rag_core.memory.qdrant_index import QdrantIndex
 from spatial_rag_core.records import MemoryQuery, Pose, Position, Quaternion
 
@@ -26,7 +26,7 @@ from .index_contract import (
     some_rows,
     Z_DIM,
 )
-from .qdrant_sockets import local_index
+from .qdrant.sockets import local_index
 
 INDEXES: dict[str, Callable[[Path], MemoryIndex]] = {
     'embedded': lambda folder: CellIndex(GRID, Z_DIM),

@@ -21,11 +21,11 @@ from spatial_rag_core.errors import (
     ModelMismatchError,
     SchemaVersionError,
 )
+from spatial_rag_core.memory.file.connection import begin_wal
 from spatial_rag_core.memory.index import Context
 from spatial_rag_core.memory.journal import Durability, Journal
-from spatial_rag_core.memory.journal_connection import begin_wal
-from spatial_rag_core.memory.journal_rows import Row
-from spatial_rag_core.memory.journal_schema import JournalSpec, last_number
+from spatial_rag_core.memory.tables.rows import Row
+from spatial_rag_core.memory.tables.schema import JournalSpec, last_number
 from spatial_rag_core.records import as_action, as_latent, Memory, Pose, Position, Quaternion
 
 import numpy as np

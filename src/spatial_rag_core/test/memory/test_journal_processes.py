@@ -8,13 +8,13 @@ import subprocess
 import sys
 
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import as_latent, Memory, Pose, Position
 
 WRITER = """
 import sys
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import as_latent, Memory, Pose, Position
 
 journal = Journal.open_writer(sys.argv[1], JournalSpec(z_dim=2))

@@ -19,8 +19,8 @@ from spatial_rag_core.errors import (
 )
 from spatial_rag_core.memory.index import IndexRows, MemoryIndex
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
 from spatial_rag_core.memory.retriever import embedded_index, Retriever
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import as_latent, Memory, MemoryQuery, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
@@ -368,7 +368,7 @@ def test_damage_is_told_again_after_a_while(
         journal: Journal, retriever: Retriever, monkeypatch: pytest.MonkeyPatch) -> None:
     [seq] = journal.append([memory(1)])
     spoil(journal, seq)
-    monkeypatch.setattr('spatial_rag_core.memory.journal_damage.TELL_AGAIN_SEC', 0.0)
+    monkeypatch.setattr('spatial_rag_core.memory.file.damage.TELL_AGAIN_SEC', 0.0)
     for _ in range(3):
         with pytest.raises(JournalDamagedError):
             retriever.refresh()

@@ -9,9 +9,9 @@ from pathlib import Path
 from spatial_rag_core.errors import ConfigurationError, LatentError, ModelMismatchError
 from spatial_rag_core.memory import writer as writer_module
 from spatial_rag_core.memory.admission import Admission, AdmissionConfig, EVERYTHING
-from spatial_rag_core.memory.committer import Committer
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.storing.committer import Committer
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.memory.writer import LatentSample, MemoryWriter, WriterConfig
 from spatial_rag_core.records import as_action, as_latent, Memory, Pose, Position, Quaternion
 from spatial_rag_core.spatial.h3_cells import H3Grid

@@ -16,17 +16,17 @@ Run = Callable[[argparse.Namespace], 'int | None']
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str,
                 run: Run, *, operands: str, does: str, more: str,
-                examples: Sequence[str]) -> argparse.ArgumentParser:
+                examples: Sequence[str], group: str = 'memory') -> argparse.ArgumentParser:
     """
     Add a command; `arguments.run` does its work, `arguments.usage_error` refuses its words.
 
     operands: as its usage shows them.  does: one line for the list of commands.  more: the text
-    of its own help.  examples: what follows `spatial-rag memory NAME`.
+    of its own help.  examples: what follows `spatial-rag GROUP NAME`.
     """
     command = commands.add_parser(
         name, help=does, usage=f'%(prog)s {operands} [options]', allow_abbrev=False,
         description=textwrap.fill(more, 78),
-        epilog='\n'.join(['examples:', *(f'  spatial-rag memory {name} {example}'
+        epilog='\n'.join(['examples:', *(f'  spatial-rag {group} {name} {example}'
                                          for example in examples)]),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument('--json', action='store_true', help='print one JSON object')

@@ -8,10 +8,10 @@ import sys
 from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.selection_options import add_selection, selection_of
-from spatial_rag_core.memory.forgetting import forget
+from spatial_rag_core.memory.file.snapshot import open_memory
+from spatial_rag_core.memory.forgetting.forget import forget
+from spatial_rag_core.memory.forgetting.selection import matching_seqs
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.selection import matching_seqs
-from spatial_rag_core.memory.snapshot import open_memory
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

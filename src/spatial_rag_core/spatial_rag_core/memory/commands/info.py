@@ -8,11 +8,11 @@ from typing import Any
 from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.text import clean, size_of, span_of, table, time_of
+from spatial_rag_core.memory.file.lock_holder import holder_of
+from spatial_rag_core.memory.file.snapshot import open_memory, snapshot
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import SCHEMA_VERSION
-from spatial_rag_core.memory.lock_holder import holder_of
-from spatial_rag_core.memory.snapshot import open_memory, snapshot
-from spatial_rag_core.memory.survey import SessionFacts, Survey, survey
+from spatial_rag_core.memory.overview.survey import SessionFacts, Survey, survey
+from spatial_rag_core.memory.tables.schema import SCHEMA_VERSION
 
 _MAX_LABELS = 20
 _AXES = ('x', 'y', 'z')

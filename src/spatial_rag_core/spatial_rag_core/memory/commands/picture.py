@@ -13,7 +13,7 @@ from spatial_rag_core.memory.commands.selection_options import (
     selection_of,
 )
 from spatial_rag_core.memory.commands.text import clean
-from spatial_rag_core.memory.snapshot import open_memory
+from spatial_rag_core.memory.file.snapshot import open_memory
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,8 +32,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _map(arguments: argparse.Namespace) -> None:
-    from spatial_rag_core.memory.map_places import places_of
-    from spatial_rag_core.memory.memory_map import draw_memory_map
+    from spatial_rag_core.memory.overview.memory_map import draw_memory_map
+    from spatial_rag_core.memory.overview.places import places_of
     selection = selection_of(arguments) if is_selecting(arguments) else None
     with (open_memory(arguments.path) as journal,
           progress(arguments, 'reading') as on_progress):

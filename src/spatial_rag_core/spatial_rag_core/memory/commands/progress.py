@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 import sys
 
-from spatial_rag_core.memory.snapshot import OnProgress
+from spatial_rag_core.memory.file.snapshot import OnProgress
 
 
 @contextmanager

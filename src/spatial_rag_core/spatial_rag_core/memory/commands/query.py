@@ -20,7 +20,7 @@ from spatial_rag_core.memory.commands.selection_options import (
     point_of,
     yaw_of,
 )
-from spatial_rag_core.memory.snapshot import open_memory
+from spatial_rag_core.memory.file.snapshot import open_memory
 from spatial_rag_core.records import as_latent, Hit, Memory, MemoryQuery, Pose, Vector
 
 if TYPE_CHECKING:

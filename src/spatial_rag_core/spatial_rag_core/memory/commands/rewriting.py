@@ -13,7 +13,7 @@ from spatial_rag_core.memory.commands.command import add_command, add_file, repo
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.selection_options import PointAction, yaw_of
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.reanchor import reanchor, RigidTransform
+from spatial_rag_core.memory.upkeep.reanchor import reanchor, RigidTransform
 from spatial_rag_core.records import Position, Quaternion
 
 
@@ -38,7 +38,7 @@ def _add_reencode(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _reencode(arguments: argparse.Namespace) -> None:
-    from spatial_rag_core.memory.reencode import reencode
+    from spatial_rag_core.memory.upkeep.reencode import reencode
     from spatial_rag_core.models.bundle import Bundle  # torch: seconds
     bundle = Bundle.load(arguments.model)
     with progress(arguments, 'encoding') as on_progress:

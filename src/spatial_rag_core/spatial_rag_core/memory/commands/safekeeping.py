@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from spatial_rag_core.memory.backup import backup, restore
 from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.text import size_of
-from spatial_rag_core.memory.compact import compact
-from spatial_rag_core.memory.integrity import check
+from spatial_rag_core.memory.upkeep.backup import backup, restore
+from spatial_rag_core.memory.upkeep.compact import compact
+from spatial_rag_core.memory.upkeep.integrity import check
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import math
 
 from spatial_rag_core.memory.commands.text import unix_time
-from spatial_rag_core.memory.rigid_transform import RigidTransform
+from spatial_rag_core.memory.upkeep.rigid_transform import RigidTransform
 from spatial_rag_core.records import (
     Box,
     MAX_COORDINATE_M,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from spatial_rag_core import cli
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import as_action, as_latent, Memory, Pose, Position
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_core.memory.journal_schema import JournalSpec
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import as_latent, Memory, Pose
 
 import pytest

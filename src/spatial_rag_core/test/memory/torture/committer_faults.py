@@ -10,8 +10,9 @@ import shutil
 import time
 
 from spatial_rag_core.errors import JournalUnavailableError, SpatialRagError
-from spatial_rag_core.memory import committer, integrity
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.storing import committer
+from spatial_rag_core.memory.upkeep import integrity
 
 from contents import memory_of, SPEC
 import disk

@@ -9,8 +9,8 @@ from pathlib import Path
 import shutil
 
 from spatial_rag_core.errors import JournalUnavailableError, SpatialRagError
-from spatial_rag_core.memory import integrity
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.upkeep import integrity
 
 from contents import SPEC
 import disk

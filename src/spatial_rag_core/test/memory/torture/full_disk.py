@@ -10,8 +10,8 @@ from pathlib import Path
 import resource
 
 from spatial_rag_core.errors import JournalUnavailableError
-from spatial_rag_core.memory import integrity
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.upkeep import integrity
 
 from contents import memory_of, SPEC
 from ledger import Ledger, Step

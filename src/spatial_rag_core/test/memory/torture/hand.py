@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from spatial_rag_core.errors import JournalUnavailableError
-from spatial_rag_core.memory import backup, compact, forgetting, reanchor
+from spatial_rag_core.memory.forgetting import forget
 from spatial_rag_core.memory.journal import Durability, Journal
+from spatial_rag_core.memory.upkeep import backup, compact, reanchor
 from spatial_rag_core.records import IDENTITY, MemorySelection
 
 from contents import id_of, memory_of, MOVE, SPEC
@@ -37,7 +38,7 @@ class Hand:
             case 'relabel':
                 self._open().relabel(self._seqs_of(step.numbers), add=('seen',), remove=('new',))
             case 'release':
-                forgetting.release_space(self._open())
+                forget.release_space(self._open())
             case 'compact':
                 self._close()
                 compact.compact(self.path)
@@ -71,7 +72,7 @@ class Hand:
     def _forget(self, numbers: tuple[int, ...]) -> None:
         """By selection or by number, each now and then."""
         if sum(numbers) % 2:
-            forgetting.forget(self._open(), MemorySelection(ids=tuple(map(id_of, numbers))))
+            forget.forget(self._open(), MemorySelection(ids=tuple(map(id_of, numbers))))
         else:
             self._open().forget(self._seqs_of(numbers))
 

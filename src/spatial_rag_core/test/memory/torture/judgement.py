@@ -9,9 +9,9 @@ import functools
 from pathlib import Path
 
 from spatial_rag_core.errors import JournalError
-from spatial_rag_core.memory import backup, integrity
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.retriever import Retriever
+from spatial_rag_core.memory.upkeep import backup, integrity
 from spatial_rag_core.records import as_latent, MemoryQuery
 
 from contents import difference, id_of, memory_of, SPEC, vector_of

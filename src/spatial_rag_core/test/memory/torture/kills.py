@@ -19,8 +19,8 @@ from spatial_rag_core.errors import (
     JournalUnavailableError,
     SchemaVersionError,
 )
-from spatial_rag_core.memory import integrity
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.upkeep import integrity
 
 from contents import SPEC
 from ledger import Ledger, Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from spatial_rag_core.memory.high_water_mark import Lost
+from spatial_rag_core.memory.file.high_water_mark import Lost
 from spatial_rag_core.memory.journal import Journal
 
 from contents import SPEC

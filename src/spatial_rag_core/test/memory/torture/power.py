@@ -16,8 +16,8 @@ import shutil
 import struct
 from typing import NamedTuple
 
-from spatial_rag_core.memory import integrity
 from spatial_rag_core.memory.journal import Durability, Journal
+from spatial_rag_core.memory.upkeep import integrity
 
 from contents import SPEC
 import disk

@@ -1,0 +1,1 @@
+"""The parts of the embedded index: rows in pages by H3 cell, filters, ranking, near latents."""

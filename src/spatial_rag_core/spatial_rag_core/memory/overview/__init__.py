@@ -1,0 +1,1 @@
+"""What a memory holds, seen at once: figures of each session, and a picture."""

@@ -1,0 +1,1 @@
+"""Work on whole memory files: copies, checks, rescue, and files written anew."""
