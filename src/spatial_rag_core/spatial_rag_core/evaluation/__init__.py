@@ -1,0 +1,1 @@
+"""What a model is worth: places, predictions, the experiment and its report."""

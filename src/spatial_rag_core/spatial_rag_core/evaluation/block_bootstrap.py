@@ -1,0 +1,43 @@
+"""Figures of frames in order of time, and how sure they are where neighbours are alike."""
+
+from __future__ import annotations
+
+import math
+
+from spatial_rag_core.evaluation.bootstrap import Interval, REPLICATES
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST_BLOCKS = 3  # fewer tell nothing about the spread
+
+Numbers = NDArray[np.float64]
+Blocks = NDArray[np.int64]
+"""[n]: equal for frames that are not independent of each other."""
+
+
+def block_mean(values: Numbers, blocks: Blocks, seed: int = 0) -> Interval:
+    """Return the mean of values [n] and its 95 % interval; see block_ratio."""
+    return block_ratio(values, np.ones(len(values)), blocks, seed)
+
+
+def block_ratio(values: Numbers, scales: Numbers, blocks: Blocks, seed: int = 0) -> Interval:
+    """
+    Return the sum of values [n] by that of scales [n], with its 95 % interval.
+
+    The interval is of a bootstrap over whole blocks; with fewer than LEAST_BLOCKS its ends are
+    NaN, and all is NaN where the scales are 0.  Source: Kuensch 1989, The jackknife and the
+    bootstrap for general stationary observations, Annals of Statistics 17.
+    """
+    if not scales.sum() > 0:
+        return Interval(math.nan, math.nan, math.nan)
+    _, block_of = np.unique(blocks, return_inverse=True)
+    sums = np.stack([np.bincount(block_of, weights=part) for part in (values, scales)])  # [2, m]
+    ratio = float(values.sum() / scales.sum())
+    count = sums.shape[1]
+    if count < LEAST_BLOCKS:
+        return Interval(ratio, math.nan, math.nan)
+    drawn = np.random.default_rng(seed).integers(0, count, (REPLICATES, count))
+    above, below = sums[:, drawn].sum(axis=2)
+    low, high = np.percentile(above[below > 0] / below[below > 0], (2.5, 97.5))
+    return Interval(ratio, float(low), float(high))
