@@ -7,7 +7,8 @@ from pathlib import Path
 from spatial_rag_core.errors import BagError
 
 _SUFFIXES = ('.mcap', '.db3')
-_ROS1_MAGIC = b'#ROSBAG V'
+_ALL_SUFFIXES = (*_SUFFIXES, '.bag')
+_ROS1_MAGIC = b'#ROSBAG V2.0\n'
 _MCAP_MAGIC = b'\x89MCAP0\r\n'
 _SQLITE_MAGIC = b'SQLite format 3\x00'
 _HEAD_BYTES = 100
@@ -21,7 +22,8 @@ def find_recording(path: Path) -> Path:
     what can be told wrong without reading the recording.
     """
     if not path.exists():
-        raise BagError(f'{path} does not exist; name a rosbag2 folder, or a .mcap or .db3 file')
+        raise BagError(f'{path} does not exist; name a rosbag2 folder, or a .mcap, .db3 or .bag '
+                       'file')
     if not path.is_dir():
         _check_file(path)
         return path
@@ -33,6 +35,7 @@ def find_recording(path: Path) -> Path:
             if file.name in named:  # a broken file beside its recovered twin does not matter
                 _check_file(file)
         return path
+    files += sorted(path.glob('*.bag'))
     if len(files) == 1:
         _check_file(files[0])
         return files[0]
@@ -52,7 +55,8 @@ def bag_error(path: Path, error: Exception) -> BagError:
 
 def read_error(path: Path, count: int, reason: object) -> BagError:
     """Tell in one line why reading stopped after `count` messages, and what helps."""
-    files = [file for file in path.iterdir() if file.suffix in _SUFFIXES] if path.is_dir() else []
+    inside = path.iterdir() if path.is_dir() else ()
+    files = [file for file in inside if file.suffix in _ALL_SUFFIXES]
     blamed = files[0] if len(files) == 1 else path
     text = ' '.join(str(reason).split()) or type(reason).__name__
     return BagError(f'{blamed} is damaged: reading stopped after {count} messages ({text}); '
@@ -68,17 +72,23 @@ def _check_file(file: Path) -> None:
             tail = opened.read()
     except OSError as error:
         raise bag_error(file, error) from error
-    if head.startswith(_ROS1_MAGIC) or file.suffix == '.bag':
-        raise BagError(f'{file} is a ROS 1 recording; convert it first: '
-                       f'rosbags-convert --src {file} --dst {file.with_suffix("")}')
     if not size:
         raise BagError(f'{file} is empty; the recording was never written, record again')
-    if file.suffix not in _SUFFIXES:
-        raise BagError(f'{file} is no recording; name a rosbag2 folder, or a .mcap or .db3 file')
-    if file.suffix == '.mcap':
+    if file.suffix not in _ALL_SUFFIXES:
+        raise BagError(f'{file} is no recording; name a rosbag2 folder, or a .mcap, .db3 or .bag '
+                       'file')
+    if file.suffix == '.bag':
+        _check_ros1(file, head)
+    elif file.suffix == '.mcap':
         _check_mcap(file, head, tail)
     else:
         _check_sqlite(file, head, size)
+
+
+def _check_ros1(file: Path, head: bytes) -> None:
+    if not head.startswith(_ROS1_MAGIC):
+        raise BagError(f'{file} is no ROS 1 recording of version 2.0: it begins with '
+                       f'{head[:13]!r}; copy it again, or run `rosbag fix` on an older one')
 
 
 def _check_mcap(file: Path, head: bytes, tail: bytes) -> None:
@@ -113,6 +123,8 @@ def _remedy(path: Path) -> str:
     if path.suffix == '.db3':
         return (f'save what is left with `sqlite3 {path} .recover | sqlite3 recovered.db3` and '
                 'open that, or copy the file again')
+    if path.suffix == '.bag':
+        return f'run `rosbag reindex {path}` (ROS 1), or copy the file again'
     return f'run `ros2 bag reindex {path}`, or open one of its files'
 
 
@@ -120,9 +132,5 @@ def _no_metadata(path: Path, files: list[Path]) -> BagError:
     if files:
         return BagError(f'{path} has {len(files)} recording files and no metadata.yaml; '
                         f'run `ros2 bag reindex {path}`, or open one of its files')
-    ros1 = sorted(path.glob('*.bag'))
-    if ros1:
-        return BagError(f'{path} holds the ROS 1 recording {ros1[0].name}; convert it first: '
-                        f'rosbags-convert --src {ros1[0]} --dst {ros1[0].with_suffix("")}')
-    return BagError(f'{path} is no recording: it has neither metadata.yaml nor a .mcap or .db3 '
-                    'file; name the folder that `ros2 bag record` made')
+    return BagError(f'{path} is no recording: it has neither metadata.yaml nor a .mcap, .db3 '
+                    'or .bag file; name the folder that `ros2 bag record` made')

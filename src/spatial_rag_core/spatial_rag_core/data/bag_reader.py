@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+from rosbags.rosbag1 import Reader as Ros1Reader
 from rosbags.rosbag2 import Reader
 
 _KNOWN_ONLY = """
@@ -16,10 +17,11 @@ SELECT * FROM main.message_definitions WHERE encoding IN ('ros2msg', 'ros2idl')
 
 
 @contextmanager
-def open_reader(path: Path) -> Iterator[Reader]:
+def open_reader(path: Path) -> Iterator[Reader | Ros1Reader]:
     """Open a recording, closed at the end of the block; raises whatever the library raises."""
+    reader: Reader | Ros1Reader
     with _only_known_definitions():
-        reader = Reader(path)
+        reader = Ros1Reader(path) if path.suffix == '.bag' else Reader(path)
         reader.open()
     try:
         yield reader

@@ -17,7 +17,8 @@ ACTIONS = 'std_msgs/msg/Float32MultiArray'
 TWIST = 'geometry_msgs/msg/Twist'
 
 _IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
-_OTHER_ARRAYS = ('/proprio', '/latent', '/latent_next')
+_PROPRIO = '/proprio'
+_OTHER_ARRAYS = (_PROPRIO, '/latent', '/latent_next')
 _TRANSPORTS = ('/compressedDepth', '/compressed')
 
 
@@ -38,6 +39,7 @@ class BagRoles:
     depth: BagTopic | None = None
     pose: BagTopic | None = None
     action: BagTopic | None = None
+    proprio: BagTopic | None = None
 
     @property
     def compressed(self) -> bool:
@@ -92,7 +94,9 @@ def find_roles(topics: Iterable[BagTopic], remap: Mapping[str, str] | None = Non
                        f'messages; it has {_listing(recorded)}')
     depth = _pick_image([image for image in images if image not in color],
                         '/camera/depth/image_raw', ('aligned',))
-    return BagRoles(camera, depth, _pick_pose(named), _pick_action(named))
+    proprio = next((one.topic for one in _of_types(named, (ACTIONS,)) if one.name == _PROPRIO),
+                   None)
+    return BagRoles(camera, depth, _pick_pose(named), _pick_action(named), proprio)
 
 
 def _remapped(topics: Sequence[BagTopic], remap: Mapping[str, str]) -> list[_Named]:

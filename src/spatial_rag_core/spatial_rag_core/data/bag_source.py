@@ -1,4 +1,4 @@
-"""A rosbag2 recording, MCAP or SQLite, read without ROS on the `rosbags` library."""
+"""A recording, rosbag2 (MCAP or SQLite) or ROS 1, read without ROS on the `rosbags` library."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ from spatial_rag_core.data.bag_reader import open_reader
 from spatial_rag_core.data.bag_types import BagTypes
 from spatial_rag_core.errors import BagError
 
-from rosbags.interfaces import Connection, ConnectionExtRosbag2, QosDurability, QosReliability
+from rosbags.interfaces import (
+    Connection,
+    ConnectionExtRosbag1,
+    ConnectionExtRosbag2,
+    QosDurability,
+    QosReliability,
+)
+from rosbags.rosbag1 import Reader as Ros1Reader
+from rosbags.rosbag2 import Reader
 
 
 @dataclass(frozen=True)
@@ -47,7 +55,7 @@ class BagMessage(NamedTuple):
 
 class BagSource:
     """
-    An open recording: a folder with metadata.yaml, or one .mcap or .db3 file.
+    An open recording: a folder with metadata.yaml, or one .mcap, .db3 or (ROS 1) .bag file.
 
     It is open from birth until close() or the end of its `with` block.  Raises BagError, at
     birth or while messages are read, for whatever is missing, damaged or not supported.
@@ -64,7 +72,8 @@ class BagSource:
             self.topics = _topics(self._reader.connections)
             self.start_ns = self._reader.start_time
             self.end_ns = self._reader.end_time - 1  # the library's end is one past the last
-            self._types = BagTypes(self._reader.connections)
+            self._is_ros1 = isinstance(self._reader, Ros1Reader)
+            self._types = BagTypes(self._reader.connections, self._is_ros1)
             message_count = self._reader.message_count
         except Exception as error:  # a damaged file makes the library fail in any way
             self._stack.close()
@@ -135,8 +144,7 @@ class BagSource:
         while True:
             try:
                 entry = next(stored, None)
-                message = entry and BagMessage(entry[0].topic, entry[0].msgtype, entry[1],
-                                               bytes(entry[2]))
+                message = entry and self._message(*entry)
             except Exception as error:  # a damaged file makes the library fail in any way
                 raise read_error(self._file, count, error) from error
             if message is None:
@@ -146,13 +154,17 @@ class BagSource:
         if count < promised:
             raise read_error(self._file, count, f'{promised} are listed in it')
 
+    def _message(self, conn: Connection, stamp_ns: int, data: bytes) -> BagMessage:
+        if self._is_ros1:
+            data = self._types.cdr_of_ros1(conn.msgtype, data, conn.topic)
+        return BagMessage(conn.topic, conn.msgtype, stamp_ns, bytes(data))
+
     def _stored(self, names: set[str], start_ns: int | None, stop_ns: int | None,
                 ) -> Iterator[tuple[Connection, int, bytes]]:
         """Merge the files of a split recording by time; the library reads them in turn."""
-        storage: Any = self._reader.storage
-        parts = getattr(storage, 'storages', [storage])
-        if self._reader.compression_mode == 'message':
-            parts = [self._reader]  # which decompresses each message
+        parts: Any = [self._reader]  # where messages are compressed, it decompresses each
+        if isinstance(self._reader, Reader) and self._reader.compression_mode != 'message':
+            parts = getattr(self._reader.storage, 'storages', [self._reader.storage])
         streams = [part.messages(chosen, start_ns, stop_ns) for part in parts
                    if (chosen := [conn for conn in part.connections if conn.topic in names])]
         return heapq.merge(*streams, key=itemgetter(1))
@@ -171,8 +183,11 @@ def _topic(name: str, msgtype: str, connections: list[Connection]) -> BagTopic:
     offers = [qos for conn in connections if isinstance(conn.ext, ConnectionExtRosbag2)
               for qos in conn.ext.offered_qos_profiles]
     known = {QosReliability.RELIABLE, QosReliability.BEST_EFFORT}
+    is_latched = any(isinstance(conn.ext, ConnectionExtRosbag1) and conn.ext.latching
+                     for conn in connections)
     stated = [qos.reliability for qos in offers if qos.reliability in known]
     return BagTopic(
         name, msgtype, sum(conn.msgcount for conn in connections),
         reliable=QosReliability.RELIABLE in stated if stated else None,
-        transient_local=any(qos.durability is QosDurability.TRANSIENT_LOCAL for qos in offers))
+        transient_local=is_latched or any(
+            qos.durability is QosDurability.TRANSIENT_LOCAL for qos in offers))

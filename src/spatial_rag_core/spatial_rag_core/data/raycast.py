@@ -80,15 +80,15 @@ class Raycaster:
         ray_x = math.cos(heading) - math.sin(heading) * self._sideways
         ray_y = math.sin(heading) + math.cos(heading) * self._sideways
         hits = self._cast(x, y, _off_zero(ray_x), _off_zero(ray_y))
-        depth = np.minimum(hits.depth, self._plane_depth)
-        colors = self._wall_colors(hits)
         row = self._first_floor_row
         is_wall = hits.depth <= self._plane_depth
-        floor = self._floor_colors(x, y, ray_x, ray_y)
-        colors[:row] = np.where(is_wall[:row], colors[:row], len(self._palette) - 1)
-        colors[row:] = np.where(is_wall[row:], colors[row:], floor)
+        colors = self._wall_colors(hits)
+        colors[:row][~is_wall[:row]] = len(self._palette) - 1
+        np.copyto(colors[row:], self._floor_colors(x, y, ray_x, ray_y), where=~is_wall[row:])
+        depth = np.minimum(hits.depth, self._plane_depth)
         light = np.where(is_wall, hits.light, 1.0) / (1.0 + _FADE_PER_M * depth)
-        rgb = self._palette[colors] * light.astype(np.float32)[:, :, None]
+        rgb = self._palette.take(colors, axis=0)
+        rgb *= light.astype(np.float32)[:, :, None]
         return rgb.astype(np.uint8), np.minimum(depth, self._far_limit_m).astype(np.float32)
 
     def _cast(self, x: float, y: float, ray_x: Floats, ray_y: Floats) -> _Hits:

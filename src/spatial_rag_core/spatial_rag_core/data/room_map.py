@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 import math
 
+from spatial_rag_core.data.room_doors import choose_one_way, exits, one_way_door, OneWayDoor
+from spatial_rag_core.data.room_pillars import place_pillars
 from spatial_rag_core.data.room_plan import CELL_M, draw_plan, WALL
-from spatial_rag_core.data.room_styles import Pillar, pillar_style, room_style, SurfaceStyle
+from spatial_rag_core.data.room_styles import Pillar, restyle_rooms, room_style, SurfaceStyle
+from spatial_rag_core.data.room_zones import draw_zones, Ground, HiddenTraits, Zone
 from spatial_rag_core.errors import ConfigurationError
 
 import numpy as np
 from numpy.typing import NDArray
 
-_PILLARS_PER_ROOM = 2
-_PILLAR_GAP_M = 0.9
 _VIEWPOINT_GAP_M = 0.6
 
 
@@ -27,20 +28,24 @@ class RoomMap:
     [iy, ix] covers x in [ix, ix + 1)·CELL_M and y in [iy, iy + 1)·CELL_M of the map frame [m].
     styles: looks of the door frames (index DOOR) and of each room (index = its number).
     doors: pairs of rooms that a door joins, the smaller number first.
+    one_way: those of them that open one way only.  zones: what else no picture shows.
     """
 
     cells: NDArray[np.int8]
     styles: tuple[SurfaceStyle, ...]
     doors: tuple[tuple[int, int], ...]
     pillars: tuple[Pillar, ...]
+    one_way: tuple[OneWayDoor, ...] = ()
+    zones: tuple[Zone, ...] = ()
 
     @classmethod
-    def from_seed(cls, seed: int, size_m: float = 16.0) -> RoomMap:
+    def from_seed(cls, seed: int, size_m: float = 16.0,
+                  hidden: HiddenTraits = HiddenTraits()) -> RoomMap:  # noqa: B008 (frozen)
         """
         Draw a square plan with sides of size_m; the same seed gives the same plan.
 
-        Every room can be reached from every other.  Raises ConfigurationError for a size outside
-        8 to 64 m.
+        Every room can be reached from every other; what is hidden does not alter what is seen.
+        Raises ConfigurationError for a size outside 8 to 64 m.
         """
         if not 8.0 <= size_m <= 64.0:
             raise ConfigurationError(f'size_m must lie between 8 and 64 m, got {size_m}')
@@ -49,7 +54,25 @@ class RoomMap:
         styles = tuple(room_style(rng, number, plan.room_count)
                        for number in range(plan.room_count + 1))
         bare = cls(plan.cells, styles, plan.doors, ())
-        return cls(plan.cells, styles, plan.doors, _place_pillars(rng, bare))
+        pillars = place_pillars(rng, plan.cells, bare.clearance_m)
+        rng = np.random.default_rng((seed, 1))
+        ways = choose_one_way(rng, plan.doors, hidden.one_way_doors)
+        zones = draw_zones(rng, plan.cells, hidden.slippery_zones, hidden.windy_zones)
+        return replace(bare, pillars=pillars, zones=zones,
+                       one_way=tuple(one_way_door(plan.cells, way) for way in ways))
+
+    def changed(self, seed: int) -> RoomMap:
+        """
+        Return the same plan and doors after some time; the same seed gives the same change.
+
+        Half of the rooms have swapped their looks, pillars have moved, zones are others.
+        """
+        rng = np.random.default_rng((seed, 2))
+        bare = replace(self, styles=restyle_rooms(rng, self.styles), pillars=())
+        moved = place_pillars(rng, self.cells, bare.clearance_m)
+        slippery = sum(zone.grip < 1.0 for zone in self.zones)
+        zones = draw_zones(rng, self.cells, slippery, len(self.zones) - slippery)
+        return replace(bare, pillars=moved, zones=zones)
 
     @property
     def size_m(self) -> tuple[float, float]:
@@ -80,6 +103,21 @@ class RoomMap:
                     return False
         return all(math.hypot(x - pillar.x, y - pillar.y) >= radius_m + pillar.radius_m
                    for pillar in self.pillars)
+
+    def lets_pass(self, x: float, y: float, dx: float, dy: float, radius_m: float) -> bool:
+        """Tell whether a disc at a point may move by (dx, dy) [m], a short way, and be clear."""
+        return self.is_clear(x + dx, y + dy, radius_m) and not any(
+            door.bars(x, y, dx, dy, radius_m) for door in self.one_way)
+
+    @cached_property
+    def exits(self) -> dict[int, list[int]]:
+        """Rooms that a robot can go to through the doors of each room, ascending."""
+        return exits(self.doors, (door.rooms for door in self.one_way))
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What the zones do at each place."""
+        return Ground(self.cells, self.zones)
 
     def _is_wall(self, row: int, column: int) -> bool:
         rows, columns = self._wall_shape
@@ -136,22 +174,3 @@ def _cell_gap(row: int, column: int, x: float, y: float) -> float:
     dx = max(column * CELL_M - x, 0.0, x - (column + 1) * CELL_M)
     dy = max(row * CELL_M - y, 0.0, y - (row + 1) * CELL_M)
     return math.hypot(dx, dy)
-
-
-def _place_pillars(rng: np.random.Generator, room_map: RoomMap) -> tuple[Pillar, ...]:
-    """Stand pillars where a robot can still pass on each side."""
-    xs, ys = room_map.cell_centers
-    pillars: list[Pillar] = []
-    total = room_map.room_count * _PILLARS_PER_ROOM
-    for index in range(total):
-        free = (room_map.cells == 1 + index // _PILLARS_PER_ROOM)
-        free &= room_map.clearance_m >= _PILLAR_GAP_M + 0.2
-        for other in pillars:
-            free &= np.hypot(xs - other.x, ys - other.y) >= 2 * _PILLAR_GAP_M
-        places = np.argwhere(free)
-        if len(places):
-            row, column = places[rng.integers(len(places))]
-            radius_m = float(rng.uniform(0.12, 0.2))
-            pillars.append(Pillar(float(xs[row, column]), float(ys[row, column]), radius_m,
-                                  pillar_style(rng, index, total)))
-    return tuple(pillars)

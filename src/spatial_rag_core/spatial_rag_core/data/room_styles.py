@@ -49,6 +49,17 @@ def room_style(rng: np.random.Generator, number: int, room_count: int) -> Surfac
     return SurfaceStyle(colors, along, up, _rgb(hue + 0.4, 0.35, 0.75))
 
 
+def restyle_rooms(rng: np.random.Generator, styles: tuple[SurfaceStyle, ...],
+                  ) -> tuple[SurfaceStyle, ...]:
+    """Let half of the rooms, by lot, take each other's places in the row of colours."""
+    room_count = len(styles) - 1
+    rooms = rng.permutation(room_count)[:max(2, (room_count + 1) // 2)] + 1
+    changed = list(styles)
+    for room, other in zip(rooms, np.roll(rooms, 1), strict=True):
+        changed[room] = room_style(rng, int(other), room_count)
+    return tuple(changed)
+
+
 def pillar_style(rng: np.random.Generator, index: int, count: int) -> SurfaceStyle:
     """Choose the bands of pillar `index` of `count`."""
     hue = (index + float(rng.uniform(-0.3, 0.3))) / count

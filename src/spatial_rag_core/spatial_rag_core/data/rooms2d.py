@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 import math
 
+from spatial_rag_core.data.drive import Drive
 from spatial_rag_core.data.raycast import Raycaster, WALL_HEIGHT_M
 from spatial_rag_core.data.room_map import RoomMap
+from spatial_rag_core.data.room_zones import HiddenTraits
 from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.records import as_action, Pose, Position, Quaternion
 
@@ -25,6 +27,8 @@ class Rooms2DConfig:
     seed: draws the map.  size_m: side of the square map.
     rate_hz: steps per simulated second.  response_sec: time constant of the drive.
     far_limit_m: the depth picture shows nothing farther than this.
+    slippery_zones, windy_zones, one_way_doors: how many of each; no picture shows them.
+    change_seed: which RoomMap.changed of the map; none for the map as drawn.
     """
 
     seed: int = 0
@@ -38,6 +42,10 @@ class Rooms2DConfig:
     max_speed_m_s: float = 1.0
     max_turn_rate_rad_s: float = 2.0
     response_sec: float = 0.2
+    slippery_zones: int = 3
+    windy_zones: int = 3
+    one_way_doors: int = 2
+    change_seed: int | None = None
 
     def __post_init__(self) -> None:
         _require('seed', self.seed, 0, 2**63 - 1)
@@ -51,6 +59,16 @@ class Rooms2DConfig:
         _require('max_speed_m_s', self.max_speed_m_s, 0.01, 10.0)
         _require('max_turn_rate_rad_s', self.max_turn_rate_rad_s, 0.01, 10.0)
         _require('response_sec', self.response_sec, 0.0, 10.0)
+        _require('slippery_zones', self.slippery_zones, 0, 1000)
+        _require('windy_zones', self.windy_zones, 0, 1000)
+        _require('one_way_doors', self.one_way_doors, 0, 1000)
+        _require('change_seed', self.change_seed or 0, 0, 2**63 - 1)
+
+    def make_map(self) -> RoomMap:
+        """Return the map that this configuration describes."""
+        hidden = HiddenTraits(self.slippery_zones, self.windy_zones, self.one_way_doors)
+        room_map = RoomMap.from_seed(self.seed, self.size_m, hidden)
+        return room_map if self.change_seed is None else room_map.changed(self.change_seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,23 +95,35 @@ class Rooms2D:
     A disc-shaped robot with a camera in a RoomMap.
 
     An action is float32 [2]: forward speed [m/s] and turn rate [rad/s] to aim for, cut to the
-    limits of the configuration; the drive follows with a first-order lag.
+    limits of the configuration; the drive follows with a lag, worse on slippery ground, and the
+    wind of the place moves the robot besides.
     """
 
     def __init__(self, config: Rooms2DConfig | None = None) -> None:
         self.config = config or Rooms2DConfig()
-        self.room_map = RoomMap.from_seed(self.config.seed, self.config.size_m)
+        self.room_map = self.config.make_map()
         self._camera = Raycaster(self.room_map, self.config.image_size_px,
                                  self.config.field_of_view_deg, self.config.camera_height_m,
                                  self.config.far_limit_m)
-        lag = self.config.response_sec * self.config.rate_hz
-        self._follow = 1.0 - math.exp(-1.0 / lag) if lag > 0 else 1.0
+        self._step_sec = 1.0 / self.config.rate_hz
+        self._drive = Drive(self.config.response_sec, self._step_sec, self.config.max_speed_m_s,
+                            self.config.max_turn_rate_rad_s)
         self.reset()
 
-    def reset(self) -> Observation:
-        """Return to the start: at rest in the first room, at time 0."""
-        self._x, self._y = map(float, self.room_map.viewpoints[0, 0])
-        self._heading = self._speed = self._turn_rate = 0.0
+    def reset(self, start_seed: int | None = None) -> Observation:
+        """
+        Return to time 0, at rest: in the first room with heading 0.
+
+        A start_seed draws another start: an open place of any room, and any heading.
+        """
+        place, self._heading = self.room_map.viewpoints[0, 0], 0.0
+        if start_seed is not None:
+            rng = np.random.default_rng((start_seed, 3))
+            place = rng.choice(self.room_map.viewpoints.reshape(-1, 2))
+            self._heading = float(rng.uniform(-math.pi, math.pi))
+        self._x, self._y = map(float, place)
+        self._drive.stop()
+        self._made_good_m_s = 0.0
         self._steps = 0
         return self.observe()
 
@@ -117,44 +147,50 @@ class Rooms2D:
     def advance(self, action: ArrayLike) -> None:
         """Drive for 1 / rate_hz seconds without looking; raises ActionError."""
         speed, turn_rate = as_action(action, ACTION_DIM).tolist()
-        limits = self.config.max_speed_m_s, self.config.max_turn_rate_rad_s
-        self._speed += (_cut(speed, limits[0]) - self._speed) * self._follow
-        self._turn_rate += (_cut(turn_rate, limits[1]) - self._turn_rate) * self._follow
-        self._drive(1.0 / self.config.rate_hz)
+        grip, wind = self.room_map.ground.at(self._x, self._y)
+        self._drive.follow(speed, turn_rate, grip)
+        self._advance(wind)
         self._steps += 1
 
     def observe(self) -> Observation:
         """Look from where the robot is."""
         rgb, depth_m = self._camera.render(self._x, self._y, self._heading)
-        proprio = np.array((self._speed, self._turn_rate), np.float32)
+        proprio = np.array((self._made_good_m_s, self._drive.turn_rate), np.float32)
         return Observation(rgb, depth_m, self.pose, proprio, self.time_sec)
 
-    def _drive(self, duration_sec: float) -> None:
-        """Move along the arc's chord; a wall takes away the part of the motion that it bars."""
-        middle = self._heading + 0.5 * self._turn_rate * duration_sec
-        self._heading = math.remainder(self._heading + self._turn_rate * duration_sec, math.tau)
-        distance = self._speed * duration_sec
-        forward = math.cos(middle), math.sin(middle)
-        before = self._x, self._y
+    def _advance(self, wind: tuple[float, float]) -> None:
+        """Move along the arc's chord, then with the wind; what bars the way costs momentum."""
+        drive, step_sec = self._drive, self._step_sec
+        turned = drive.turn_rate * step_sec
+        forward_x = math.cos(self._heading + 0.5 * turned)
+        forward_y = math.sin(self._heading + 0.5 * turned)
+        self._heading = math.remainder(self._heading + turned, math.tau)
+        made_x, made_y = self._travel(drive.speed * forward_x - drive.slide * forward_y,
+                                      drive.speed * forward_y + drive.slide * forward_x)
+        drive.speed = made_x * forward_x + made_y * forward_y
+        drive.slide = made_y * forward_x - made_x * forward_y
+        drift_x, drift_y = self._travel(*wind)
+        self._made_good_m_s = drive.speed + drift_x * forward_x + drift_y * forward_y
+
+    def _travel(self, vx: float, vy: float) -> tuple[float, float]:
+        """Move at a velocity for one step; return the velocity made good, all [m/s]."""
+        if vx == vy == 0.0:
+            return 0.0, 0.0
+        x, y = self._x, self._y
         # Short moves, so that even a fast robot cannot jump through a wall.
-        moves = max(1, math.ceil(abs(distance) / (0.5 * self.config.robot_radius_m)))
+        distance = math.hypot(vx, vy) * self._step_sec
+        moves = max(1, math.ceil(distance / (0.5 * self.config.robot_radius_m)))
         for _ in range(moves):
-            self._move(distance * forward[0] / moves, distance * forward[1] / moves)
-        moved = self._x - before[0], self._y - before[1]
-        self._speed = (moved[0] * forward[0] + moved[1] * forward[1]) / duration_sec
+            self._move(vx * self._step_sec / moves, vy * self._step_sec / moves)
+        return (self._x - x) / self._step_sec, (self._y - y) / self._step_sec
 
     def _move(self, dx: float, dy: float) -> None:
-        radius_m = self.config.robot_radius_m
-        if self.room_map.is_clear(self._x + dx, self._y + dy, radius_m):
-            self._x, self._y = self._x + dx, self._y + dy
-        elif self.room_map.is_clear(self._x + dx, self._y, radius_m):
-            self._x += dx
-        elif self.room_map.is_clear(self._x, self._y + dy, radius_m):
-            self._y += dy
-
-
-def _cut(value: float, limit: float) -> float:
-    return max(-limit, min(limit, value))
+        """Move if nothing bars the way, else along one axis, so that walls can be slid along."""
+        for step_x, step_y in ((dx, dy), (dx, 0.0), (0.0, dy)):
+            if self.room_map.lets_pass(self._x, self._y, step_x, step_y,
+                                       self.config.robot_radius_m):
+                self._x, self._y = self._x + step_x, self._y + step_y
+                return
 
 
 def _require(name: str, value: float, low: float, high: float) -> None:

@@ -61,11 +61,18 @@ def test_several_files_without_metadata_need_a_reindex(plugin: str, write_bag: W
 
 
 @pytest.mark.parametrize('in_folder', [False, True])
-def test_a_ros1_recording_is_told_as_one(tmp_path: Path, in_folder: bool) -> None:
+def test_a_damaged_ros1_recording_names_its_remedy(tmp_path: Path, in_folder: bool) -> None:
     file = tmp_path / 'old.bag'
     file.write_bytes(b'#ROSBAG V2.0\n' + bytes(100))
-    with pytest.raises(BagError, match=r'ROS 1 recording.*rosbags-convert'):
+    with pytest.raises(BagError, match=r'old\.bag is damaged.*rosbag reindex'):
         BagSource(tmp_path if in_folder else file)
+
+
+def test_a_file_that_only_calls_itself_ros1_is_told(tmp_path: Path) -> None:
+    file = tmp_path / 'old.bag'
+    file.write_bytes(b'#ROSBAG V1.2\n' + bytes(100))
+    with pytest.raises(BagError, match=r'no ROS 1 recording of version 2\.0.*rosbag fix'):
+        BagSource(file)
 
 
 def test_a_file_that_metadata_names_and_is_not_there_is_named(recorded_file: Path) -> None:

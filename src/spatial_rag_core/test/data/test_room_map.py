@@ -1,7 +1,7 @@
 from spatial_rag_core.data.map_picture import draw_map
 from spatial_rag_core.data.room_map import RoomMap
 from spatial_rag_core.data.room_plan import DOOR, WALL
-from spatial_rag_core.data.wander import cost_to
+from spatial_rag_core.data.routes import routes_to
 from spatial_rag_core.errors import ConfigurationError
 
 from hypothesis import given, settings
@@ -15,7 +15,8 @@ import pytest
 def test_every_place_can_be_reached_from_every_other(seed: int, size_m: float) -> None:
     room_map = RoomMap.from_seed(seed, size_m)
     start = tuple(np.argwhere(room_map.cells == 1)[0])
-    cost = cost_to(room_map, (int(start[0]), int(start[1])))
+    cost = np.reshape(routes_to(room_map, (int(start[0]), int(start[1]))).cost,
+                      room_map.cells.shape)
     passable = (room_map.cells != WALL) & (room_map.clearance_m > 0.0)
     assert np.isfinite(cost[passable]).all()
     assert set(np.unique(room_map.cells)) == {WALL, DOOR, *range(1, room_map.room_count + 1)}
@@ -57,6 +58,28 @@ def test_no_two_rooms_look_alike() -> None:
     styles = RoomMap.from_seed(0).styles[1:]
     assert len({(style.colors, style.along_per_m, style.up_per_m) for style in styles}) == len(
         styles)
+
+
+def looks(room_map: RoomMap) -> list[tuple[object, ...]]:
+    return [(style.colors, style.along_per_m, style.up_per_m) for style in room_map.styles[1:]]
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_a_changed_map_has_the_same_plan_and_another_filling(seed: int) -> None:
+    before = RoomMap.from_seed(seed)
+    after, again, other = (before.changed(change) for change in (1, 1, 2))
+    assert np.array_equal(after.cells, before.cells)
+    assert (after.doors, after.one_way) == (before.doors, before.one_way)
+    kept = sum(a == b for a, b in zip(looks(before), looks(after), strict=True))
+    assert 0.3 <= kept / before.room_count <= 0.6
+    places = [{(pillar.x, pillar.y) for pillar in one.pillars} for one in (before, after)]
+    assert len(places[0] & places[1]) <= 0.25 * len(places[0])
+    assert not set(before.zones) & set(after.zones)
+    assert [z.grip < 1.0 for z in after.zones] == [z.grip < 1.0 for z in before.zones]
+    assert (after.styles, after.pillars, after.zones) == (
+        again.styles, again.pillars, again.zones)
+    assert after.pillars != other.pillars
+    assert len(set(looks(after))) == after.room_count
 
 
 @pytest.mark.parametrize('size_m', [7.9, 65.0, float('nan')])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 AHEAD = np.array([1.0, 0.0], np.float32)
+FIRM = Rooms2DConfig(slippery_zones=0, windy_zones=0, one_way_doors=0)
 
 
 def heading(world: Rooms2D) -> float:
@@ -41,6 +42,21 @@ def test_a_reset_starts_the_same_drive_again() -> None:
     assert np.array_equal(again.rgb, first.rgb)
 
 
+def test_a_start_can_be_drawn_by_lot() -> None:
+    world = Rooms2D(Rooms2DConfig(seed=2))
+    starts = [world.reset(start).pose for start in (*range(30), 0)]
+    assert starts[0] == starts[-1]
+    assert len({world.room_map.room_at(*start.position[:2]) for start in starts}) > 3
+    assert len(set(starts)) == 30
+
+
+def test_a_change_is_drawn_from_its_own_seed() -> None:
+    maps = [Rooms2D(Rooms2DConfig(seed=2, change_seed=change)).room_map
+            for change in (None, 0, 0, 1)]
+    assert maps[1].styles == maps[2].styles
+    assert len({one.styles for one in maps}) == 3
+
+
 def test_another_seed_gives_another_world() -> None:
     assert not np.array_equal(Rooms2D(Rooms2DConfig(seed=1)).observe().rgb,
                               Rooms2D(Rooms2DConfig(seed=2)).observe().rgb)
@@ -55,7 +71,7 @@ def test_an_observation_has_the_shapes_and_types_that_it_promises() -> None:
 
 
 def test_ahead_is_x_and_left_is_positive() -> None:
-    world = Rooms2D()
+    world = Rooms2D(FIRM)
     start = world.pose.position
     for _ in range(10):
         seen = world.step(AHEAD)
@@ -68,7 +84,7 @@ def test_ahead_is_x_and_left_is_positive() -> None:
 
 
 def test_the_drive_has_inertia_and_reaches_the_speed_asked_for() -> None:
-    world = Rooms2D()
+    world = Rooms2D(FIRM)
     speeds = [world.step([0.5, 0.0]).proprio[0] for _ in range(30)]
     assert 0.0 < speeds[0] < 0.2
     assert speeds == sorted(speeds)
@@ -76,7 +92,7 @@ def test_the_drive_has_inertia_and_reaches_the_speed_asked_for() -> None:
 
 
 def test_an_action_beyond_the_limits_is_cut_to_them() -> None:
-    wild, tame = Rooms2D(), Rooms2D()
+    wild, tame = Rooms2D(FIRM), Rooms2D(FIRM)
     for _ in range(10):
         assert wild.step([99.0, -99.0]).pose == tame.step([1.0, -2.0]).pose
 
@@ -120,7 +136,7 @@ def test_a_fast_robot_does_not_jump_through_a_wall() -> None:
 
 def against_the_outer_wall(angle: float) -> Rooms2D:
     """Stand the robot before the left outer wall, turned from its normal by angle [rad]."""
-    world = Rooms2D()
+    world = Rooms2D(FIRM)
     xs, ys = world.room_map.cell_centers
     along = np.where(xs < 0.7, world.room_map.clearance_m, 0.0)  # where no door frame is near
     row, column = np.unravel_index(along.argmax(), along.shape)
@@ -148,7 +164,8 @@ def test_the_robot_slides_along_a_wall_that_it_meets_at_an_angle() -> None:
 @pytest.mark.parametrize(('name', 'value'), [
     ('seed', -1), ('size_m', 2.0), ('image_size_px', 0), ('field_of_view_deg', 180.0),
     ('camera_height_m', 3.0), ('far_limit_m', 0.0), ('rate_hz', 0.0), ('robot_radius_m', 0.0),
-    ('max_speed_m_s', math.inf), ('max_turn_rate_rad_s', math.nan), ('response_sec', -0.1)])
+    ('max_speed_m_s', math.inf), ('max_turn_rate_rad_s', math.nan), ('response_sec', -0.1),
+    ('change_seed', -1)])
 def test_a_value_out_of_range_is_named(name: str, value: float) -> None:
     with pytest.raises(ConfigurationError, match=f'{name} must lie between .* got {value}'):
         replace(Rooms2DConfig(), **{name: value})
