@@ -20,6 +20,14 @@ from spatial_rag_core.models.bundle_file import (
     torch_device,
 )
 from spatial_rag_core.models.bundle_metadata import BundleMetadata, check_dimensions, read_metadata
+from spatial_rag_core.models.imagined import (
+    as_plans,
+    bank_arrays,
+    history_arrays,
+    History,
+    Imagined,
+)
+from spatial_rag_core.models.memory_bank import MemoryBank
 from spatial_rag_core.models.model_input import (
     as_proprio,
     padded_rows,
@@ -27,7 +35,7 @@ from spatial_rag_core.models.model_input import (
     resized_depth,
     resized_rgb,
 )
-from spatial_rag_core.models.transition import POSE_CHANNELS
+from spatial_rag_core.models.relative_pose import POSE_CHANNELS
 from spatial_rag_core.models.world_model import WorldModel
 from spatial_rag_core.records import as_action, as_latent, Vector
 
@@ -40,6 +48,7 @@ __all__ = ['Bundle', 'BundleMetadata', 'Device', 'model_id_of', 'save_bundle']
 Device = Literal['auto', 'cpu', 'cuda']
 
 _WARM_UP_CALLS = 4
+_PICTURES_AT_ONCE = 64
 
 
 class Bundle:
@@ -116,16 +125,23 @@ class Bundle:
             found: Vector = features[0].cpu().numpy()
         return found
 
+    def encode_images(self, rgb: NDArray[Any]) -> Vector:
+        """Return the latents of N pictures, uint8 [N, S, S, 3], float32 [N, z_dim]."""
+        parts = [self._encode_resized(rgb[start:start + _PICTURES_AT_ONCE])
+                 for start in range(0, len(rgb), _PICTURES_AT_ONCE)]
+        return np.concatenate([np.zeros((0, self.metadata.z_dim), np.float32), *parts])
+
     def predict_next(self, z: ArrayLike, action: ArrayLike, memories: ArrayLike,
                      memory_pose: ArrayLike | None = None,
-                     memory_action: ArrayLike | None = None) -> Vector:
+                     memory_action: ArrayLike | None = None,
+                     history: History | None = None) -> Vector:
         """
-        Return the latent after `action`, float32 [z_dim].
+        Return the latent step_sec after `action`, float32 [z_dim].
 
         memories: latents [n, z_dim], best first; n may be 0, beyond topk they are left out.
-        memory_pose: [n, 4] = dx, dy [m], sin dθ, cos dθ in the robot's frame.
-        memory_action: [n, action_dim].  Raises LatentError, ActionError, PoseError,
-        ConfigurationError for an input that this model does not have.
+        memory_pose: [n, 9], see MemoryBank.  memory_action: [n, action_dim].  history: what was
+        before.  Raises LatentError, ActionError, PoseError, ConfigurationError for an input that
+        this model does not have.
         """
         meta = self.metadata
         now = self._tensor(as_latent(z, meta.z_dim)).unsqueeze(0)
@@ -138,8 +154,36 @@ class Bundle:
         actions = self._rows('memory_action', meta.uses_memory_action, memory_action,
                              (n, meta.action_dim), ActionError)
         with torch.inference_mode():
-            z_next = self._network.predict(now, act, retrieved, mask, pose, actions)
+            z_next = self._network.predict(now, act, retrieved, mask, pose, actions,
+                                           *self._history(history, 1))
         return self._result('transition', z_next)
+
+    def rollout(self, z: ArrayLike, actions: ArrayLike, bank: MemoryBank | None = None,
+                history: History | None = None) -> Imagined:
+        """
+        Imagine B futures of T steps from one latent.
+
+        actions: float32 [B, T, action_dim].  bank: the memories around the robot, as seen from
+        it; they are looked up again at each imagined pose.  Raises LatentError, ActionError.
+        """
+        meta = self.metadata
+        plans = as_plans(actions, meta.action_dim)
+        batch = len(plans)
+        now = as_latent(z, meta.z_dim)[None]
+        banked = bank_arrays(bank, meta.z_dim, meta.action_dim)
+        with torch.inference_mode():
+            found = self._network.rollout(
+                self._repeated(now, batch), self._tensor(plans),
+                self._repeated(banked[0], batch), self._repeated(banked[1], batch),
+                self._repeated(banked[2], batch), self._repeated(banked[3], batch),
+                *self._history(history, batch))
+            parts = [part.cpu().numpy() for part in (
+                found.z, found.position, found.rotation, (0.5 * found.log_variance).exp(),
+                found.chosen, found.weights)]
+        if not np.isfinite(parts[0]).all():
+            raise LatentError(f'the transition of model {self.model_id} imagines a latent that is '
+                              'not finite; imagine fewer steps, or load another bundle')
+        return Imagined(*parts)
 
     def decode_image(self, z: ArrayLike) -> Picture:
         """Return the picture of a latent, uint8 [S, S, 3]; raises LatentError."""
@@ -172,6 +216,27 @@ class Bundle:
             as_proprio(proprio, size))
         return self._tensor(values).unsqueeze(0)
 
+    def _encode_resized(self, rgb: NDArray[Any]) -> Vector:
+        pictures = self._tensor(np.stack([self.resize(picture) for picture in rgb]))
+        with torch.inference_mode():
+            z = self._network.encode(pictures.permute(0, 3, 1, 2).to(torch.float32) / 255.0)
+        found: Vector = z.cpu().numpy()
+        return found
+
+    def _history(self, history: History | None, batch: int,
+                 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """The newest `metadata.history` moments, or nothing where there are fewer."""
+        meta = self.metadata
+        if not meta.history:
+            return None, None
+        z, actions = history_arrays(history, meta.history, meta.z_dim, meta.action_dim)
+        return self._repeated(z, batch), self._repeated(actions, batch)
+
+    def _repeated(self, row: NDArray[Any], batch: int) -> torch.Tensor:
+        """One row [1, …] for each of a batch, without copying it."""
+        tensor = self._tensor(row)
+        return tensor.expand(batch, *tensor.shape[1:])
+
     def _rows(self, name: str, used: bool, rows: ArrayLike | None, shape: tuple[int, int],
               error: type[InputError]) -> torch.Tensor | None:
         _refuse_unused(name, rows, used)
@@ -197,6 +262,7 @@ class Bundle:
         for _ in range(_WARM_UP_CALLS):
             z = self.encode_image(blank)
             self.predict_next(z, action, np.zeros((0, z_dim), np.float32))
+            self.rollout(z, action[None, None])
             self.decode_image(z)
 
 

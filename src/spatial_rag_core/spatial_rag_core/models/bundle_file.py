@@ -16,12 +16,14 @@ import warnings
 from spatial_rag_core.errors import BundleError, ConfigurationError
 from spatial_rag_core.models.bundle_metadata import BundleMetadata, CREATE_HINT, METADATA_FILE
 from spatial_rag_core.models.encoder import EncoderConfig, IMAGE_MEAN, IMAGE_STD
-from spatial_rag_core.models.transition import TransitionConfig
+from spatial_rag_core.models.transition_config import TransitionConfig
 from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 
 import torch
 
-_METHODS = ['encode', 'features', 'predict', 'decode']
+_METHODS = ['encode', 'features', 'predict', 'rollout', 'decode']
+STEP_SEC = 0.2
+"""Time from one latent to the next that a model foresees, unless it was trained otherwise [s]."""
 _ID_LENGTH = 16
 
 
@@ -35,16 +37,17 @@ def model_id_of(config: WorldModelConfig, weights: Mapping[str, torch.Tensor]) -
     return digest.hexdigest()[:_ID_LENGTH]
 
 
-def save_bundle(model: WorldModel, path: str | Path, *, topk: int, trained: bool,
-                training: Mapping[str, Any]) -> BundleMetadata:
+def save_bundle(model: WorldModel, path: str | Path, *, trained: bool,
+                training: Mapping[str, Any], step_sec: float = STEP_SEC,
+                history: int = 0) -> BundleMetadata:
     """
     Write a model and its metadata; a reader sees the old file or the new one, never a part.
 
-    topk: memories per prediction.  training: facts for people, as JSON can say them.
-    Raises ConfigurationError for topk < 1, BundleError where the file cannot be written.
+    training: facts for people, as JSON can say them.  step_sec, history: see BundleMetadata.
+    Raises ConfigurationError, BundleError where the file cannot be written.
     """
     model = copy.deepcopy(model).cpu().eval()
-    metadata = _metadata(model, topk, trained, training)
+    metadata = _metadata(model, trained, training, step_sec, history)
     extra = {METADATA_FILE: metadata.to_json()}
     try:
         _write(model, Path(path), extra)
@@ -89,16 +92,15 @@ def torch_device(path: Path, device: str) -> torch.device:
     return torch.device(device)
 
 
-def _metadata(model: WorldModel, topk: int, trained: bool,
-              training: Mapping[str, Any]) -> BundleMetadata:
+def _metadata(model: WorldModel, trained: bool, training: Mapping[str, Any], step_sec: float,
+              history: int) -> BundleMetadata:
     encoder, transition = model.config.encoder, model.config.transition
     return BundleMetadata(
         model_id=model_id_of(model.config, model.state_dict()),
         architecture=encoder.architecture, z_dim=encoder.z_dim,
-        action_dim=transition.action_dim, image_size=encoder.image_size, topk=topk,
+        action_dim=transition.action_dim, image_size=encoder.image_size, topk=transition.topk,
         uses_depth=encoder.use_depth, proprio_dim=encoder.proprio_dim,
-        uses_memory_pose=transition.memory_pose, uses_memory_action=transition.memory_action,
-        hidden_dim=transition.hidden_dim, attention_heads=transition.attention_heads,
+        transition=asdict(transition), step_sec=step_sec, history=history,
         trained=trained, training=dict(training),
         normalisation={'mean': list(IMAGE_MEAN), 'std': list(IMAGE_STD)})
 
@@ -108,10 +110,8 @@ def _config(path: Path, metadata: BundleMetadata) -> WorldModelConfig:
         return WorldModelConfig(
             EncoderConfig(metadata.architecture, metadata.z_dim, metadata.image_size,
                           metadata.uses_depth, metadata.proprio_dim),
-            TransitionConfig(metadata.z_dim, metadata.action_dim, metadata.hidden_dim,
-                             metadata.attention_heads, metadata.uses_memory_pose,
-                             metadata.uses_memory_action))
-    except ConfigurationError as error:
+            TransitionConfig(**metadata.transition))
+    except (ConfigurationError, TypeError) as error:  # TypeError: a field of another version
         raise BundleError(f'{path}: {error}; save the bundle anew') from error
 
 
@@ -130,7 +130,7 @@ def _write(model: WorldModel, path: Path, extra: dict[str, str]) -> None:
 
 @contextmanager
 def _silent_deprecation() -> Iterator[None]:
-    # Torch 2.9 and newer advise torch.export, which holds one method a file; a bundle has four.
+    # Torch 2.9 and newer advise torch.export, which holds one method a file; a bundle has five.
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', r'`torch\.jit\.\w+` is', DeprecationWarning)
         yield

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 import json
+import math
 from pathlib import Path
 from typing import Any
 import zipfile
 
 from spatial_rag_core.errors import BundleError, ConfigurationError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 METADATA_FILE = 'metadata.json'
 CREATE_HINT = 'spatial-rag bundle create-untrained'
 
-_TYPES: dict[str, type] = {'int': int, 'str': str, 'bool': bool, 'dict[str, Any]': dict}
+_TYPES: dict[str, type] = {'int': int, 'float': float, 'str': str, 'bool': bool,
+                          'dict[str, Any]': dict}
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class BundleMetadata:
 
     model_id: hash of structure and weights, the author of every latent that it makes.
     image_size: side of the picture that the encoder sees [px].  topk: memories per prediction.
-    proprio_dim: numbers of proprioception, 0 for none.  uses_…: which optional inputs it has.
+    proprio_dim: numbers of proprioception, 0 for none.  uses_depth: whether it has that input.
+    transition: the fields of TransitionConfig.  step_sec: time from a latent to the next that it
+    foresees [s].  history: how many latents before the present one help it.
     normalisation: what the net itself does to RGB in 0..1.  training: facts such as epochs.
     """
 
@@ -37,10 +41,9 @@ class BundleMetadata:
     topk: int
     uses_depth: bool
     proprio_dim: int
-    uses_memory_pose: bool
-    uses_memory_action: bool
-    hidden_dim: int
-    attention_heads: int
+    transition: dict[str, Any]
+    step_sec: float
+    history: int
     trained: bool
     normalisation: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
@@ -49,6 +52,20 @@ class BundleMetadata:
     def __post_init__(self) -> None:
         if self.topk < 1:
             raise ConfigurationError(f'topk must be > 0, got {self.topk}')
+        if not 0.0 < self.step_sec < math.inf:
+            raise ConfigurationError(f'step_sec must be > 0 s, got {self.step_sec}')
+        if self.history < 0:
+            raise ConfigurationError(f'history must be >= 0, got {self.history}')
+
+    @property
+    def uses_memory_pose(self) -> bool:
+        """Whether it takes the memories' relative poses."""
+        return bool(self.transition.get('memory', True) and self.transition['memory_pose'])
+
+    @property
+    def uses_memory_action(self) -> bool:
+        """Whether it takes the memories' actions."""
+        return bool(self.transition.get('memory', True) and self.transition['memory_action'])
 
     def to_json(self) -> str:
         """Return it as JSON; raises BundleError where `training` holds what JSON cannot say."""

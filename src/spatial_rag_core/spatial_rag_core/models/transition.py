@@ -1,136 +1,148 @@
 """One step of the world model: latent, action and retrieved memories to the next latent."""
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: TorchScript wants types, not strings.
+from typing import NamedTuple
 
-from dataclasses import dataclass
-
-from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.models.memory_attention import MemoryAttention
+from spatial_rag_core.models.relative_pose import (
+    DISPLACEMENT_CHANNELS,
+    rotation_of,
+    seen_from,
+)
+from spatial_rag_core.models.transition_config import TransitionConfig
 
 import torch
 from torch import nn
-from torch.nn import functional
-
-POSE_CHANNELS = 4
-"""A memory's pose relative to the robot: dx, dy [m], sin and cos of the turn."""
 
 
-@dataclass(frozen=True)
-class TransitionConfig:
+class Step(NamedTuple):
     """
-    What a transition looks like; raises ConfigurationError for a value out of its range.
+    One imagined step.
 
-    memory_pose, memory_action: whether each memory also brings its relative pose, its action.
+    z: next latents [B, z_dim].  hidden: GRU state [B, hidden_dim].  displacement: to the next
+    pose, in the frame of the one before, [B, 6] (m, rad).  log_variance: of the latent's error,
+    mean over its numbers, [B].  weights: attention of the memories [B, K].
     """
 
-    z_dim: int = 32
-    action_dim: int = 2
-    hidden_dim: int = 128
-    attention_heads: int = 4
-    memory_pose: bool = False
-    memory_action: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ('z_dim', 'action_dim', 'hidden_dim', 'attention_heads'):
-            if getattr(self, name) < 1:
-                raise ConfigurationError(f'{name} must be > 0, got {getattr(self, name)}')
-        if self.hidden_dim % self.attention_heads:
-            raise ConfigurationError(
-                f'hidden_dim must be a multiple of attention_heads ({self.attention_heads}), '
-                f'got {self.hidden_dim}')
-
-    @property
-    def memory_channels(self) -> int:
-        """Numbers that one memory brings."""
-        return (self.z_dim + self.memory_pose * POSE_CHANNELS
-                + self.memory_action * self.action_dim)
+    z: torch.Tensor
+    hidden: torch.Tensor
+    displacement: torch.Tensor
+    log_variance: torch.Tensor
+    weights: torch.Tensor
 
 
 class Transition(nn.Module):
     """
-    GRU, attention over memories, gate, residual.
+    GRU, attention over memories, gate, residual; then what makes memory worth its place.
 
     `a = action_proj(a_t); h = gru([z_t ‖ a]); m = attention(q=h, k=retrieved, v=retrieved);
-    g = sigmoid(gate([h ‖ m])); z_{t+1} = mlp(g·m + (1-g)·h) + z_t`; the GRU starts from rest.
+    g = sigmoid(gate([h ‖ m])); z_{t+1} = mlp(g·m + (1-g)·h) + z_t`. With config.pointer, of this
+    and of what the memories show where the robot will be, each gets a learned share.
     """
 
     def __init__(self, config: TransitionConfig) -> None:
         super().__init__()
-        hidden = config.hidden_dim
-        self.action_dim = config.action_dim
+        hidden, z_dim, action_dim = config.hidden_dim, config.z_dim, config.action_dim
+        self.hidden_dim = hidden
+        self.action_dim = action_dim
         self.memory_pose = config.memory_pose
         self.memory_action = config.memory_action
-        self.action_proj = nn.Linear(config.action_dim, hidden // 4 or 1)
-        self.gru = nn.GRUCell(config.z_dim + (hidden // 4 or 1), hidden)
-        self.attention = MemoryAttention(hidden, config.memory_channels, config.attention_heads)
-        self.gate = nn.Linear(2 * hidden, hidden)
-        self.mlp = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(),
-                                 nn.Linear(hidden, config.z_dim))
+        self.carry_state = config.carry_state
+        self.action_proj = nn.Linear(action_dim, hidden // 4 or 1)
+        self.gru = nn.GRUCell(z_dim + (hidden // 4 or 1), hidden)
+        self.attention = MemoryAttention(z_dim, hidden, config.extra_channels,
+                                         config.attention_heads,
+                                         config.pointer) if config.memory else None
+        self.gate = nn.Linear(2 * hidden, hidden) if config.memory else None
+        self.mlp = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, z_dim))
+        self.point = nn.Linear(hidden, 1) if config.memory and config.pointer else None
+        self.dead_reckoning = nn.Linear(action_dim, DISPLACEMENT_CHANNELS)
+        self.foreseen = nn.Linear(hidden, DISPLACEMENT_CHANNELS) if config.displacement else None
+        self.displacement = nn.Linear(hidden, DISPLACEMENT_CHANNELS) if (
+            config.displacement) else None
+        self.log_variance = nn.Sequential(nn.Linear(hidden + 1, 32), nn.ReLU(),
+                                          nn.Linear(32, 1)) if config.uncertainty else None
+
+    def warm_up(self, history_z: torch.Tensor, history_a: torch.Tensor) -> torch.Tensor:
+        """GRU state after past latents [B, C, z_dim] and actions [B, C, action_dim]; C may be 0."""
+        hidden = history_z.new_zeros(len(history_z), self.hidden_dim)
+        if self.carry_state:
+            for index in range(history_z.shape[1]):
+                hidden = self.advance(history_z[:, index], history_a[:, index], hidden)
+        return hidden
 
     def forward(self, z: torch.Tensor, a: torch.Tensor, retrieved: torch.Tensor,
                 mask: torch.Tensor, memory_pose: torch.Tensor | None = None,
-                memory_action: torch.Tensor | None = None) -> torch.Tensor:
+                memory_action: torch.Tensor | None = None,
+                hidden: torch.Tensor | None = None) -> Step:
         """
-        Return the next latent [B, z_dim].
+        Imagine one step.
 
         z: [B, z_dim].  a: [B, action_dim].  retrieved: [B, K, z_dim]; K may be 0.
         mask: bool [B, K], True for a real memory; what other slots hold does not matter.
-        memory_pose: [B, K, 4] = dx, dy [m], sin dθ, cos dθ.  memory_action: [B, K, action_dim].
+        memory_pose: [B, K, 9], as seen from the robot now, see relative_pose.py.
+        memory_action: [B, K, action_dim].  hidden: [B, hidden_dim], None: at rest.
         """
-        h = self.gru(torch.cat([z, self.action_proj(a)], dim=1))  # [B, hidden]
-        memories = self._memories(retrieved, mask, memory_pose, memory_action)
-        m = self.attention(h, memories, mask)  # [B, hidden]
-        g = torch.sigmoid(self.gate(torch.cat([h, m], dim=1)))
-        z_next: torch.Tensor = self.mlp(g * m + (1.0 - g) * h) + z
-        return z_next
-
-    def _memories(self, retrieved: torch.Tensor, mask: torch.Tensor,
-                  memory_pose: torch.Tensor | None,
-                  memory_action: torch.Tensor | None) -> torch.Tensor:
-        parts = [retrieved]
-        batch, k = retrieved.shape[0], retrieved.shape[1]
-        if self.memory_pose:
-            # All zeros is no rotation (sin² + cos² is 1), so it says "pose not known".
-            parts.append(retrieved.new_zeros(batch, k, 4) if memory_pose is None
-                         else memory_pose)
-        if self.memory_action:
-            parts.append(retrieved.new_zeros(batch, k, self.action_dim)
-                         if memory_action is None else memory_action)
+        h = self.advance(z, a, hidden)
+        foreseen = self.foresee(h, a)
         # Filled, not multiplied: a masked slot may hold NaN.
-        return torch.cat(parts, dim=2).masked_fill(~mask.unsqueeze(2), 0.0)
+        latents = retrieved.masked_fill(~mask.unsqueeze(2), 0.0)
+        if memory_pose is not None:
+            memory_pose = memory_pose.masked_fill(~mask.unsqueeze(2), 0.0)
+            memory_pose = seen_from(foreseen[:, :3], rotation_of(foreseen[:, 3:]), memory_pose)
+        if memory_action is not None:
+            memory_action = memory_action.masked_fill(~mask.unsqueeze(2), 0.0)
+        return self.recall(z, h, foreseen, latents, mask, memory_pose, memory_action)
 
+    def advance(self, z: torch.Tensor, a: torch.Tensor,
+                 hidden: torch.Tensor | None) -> torch.Tensor:
+        if not self.carry_state:
+            hidden = None
+        h: torch.Tensor = self.gru(torch.cat([z, self.action_proj(a)], dim=1), hidden)
+        return h
 
-class MemoryAttention(nn.Module):
-    """
-    Multi-head attention of one query over the memories and one learned null memory.
+    def foresee(self, h: torch.Tensor, a: torch.Tensor) -> torch.Tensor:
+        """Where the action leads, before any memory is looked at, [B, 6]."""
+        displacement: torch.Tensor = self.dead_reckoning(a)
+        if self.foreseen is not None:
+            displacement = displacement + self.foreseen(h)
+        return displacement
 
-    The null memory is always there: softmax stays finite without any memory, and the model can
-    learn to look away from memories that do not help.
-    """
+    def recall(self, z: torch.Tensor, h: torch.Tensor, foreseen: torch.Tensor,
+               latents: torch.Tensor, mask: torch.Tensor, memory_pose: torch.Tensor | None,
+               memory_action: torch.Tensor | None) -> Step:
+        """Finish a step that has got as far as h; memory_pose as seen from where it leads."""
+        fused, weights = h, mask.to(h.dtype)
+        pointed = torch.zeros_like(z)
+        if self.attention is not None and self.gate is not None:
+            found = self.attention(
+                h, latents, self._extra(latents, memory_pose, memory_action), mask)
+            g = torch.sigmoid(self.gate(torch.cat([h, found.m], dim=1)))
+            fused, weights, pointed = g * found.m + (1.0 - g) * h, found.weights, found.pointed
+        z_next = self.mlp(fused) + z
+        if self.point is not None:
+            share = torch.sigmoid(self.point(fused))  # [B, 1]
+            remembered = weights.sum(dim=1, keepdim=True)
+            z_next = (1.0 - share * remembered) * z_next + share * pointed
+        displacement = foreseen
+        if self.displacement is not None:
+            displacement = displacement + self.displacement(fused)
+        return Step(z_next, h, displacement, self._log_variance(fused, weights), weights)
 
-    def __init__(self, hidden_dim: int, memory_channels: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Linear(hidden_dim, hidden_dim)
-        self.key = nn.Linear(memory_channels, hidden_dim)
-        self.value = nn.Linear(memory_channels, hidden_dim)
-        self.out = nn.Linear(hidden_dim, hidden_dim)
-        self.null_key = nn.Parameter(0.02 * torch.randn(1, 1, hidden_dim))
-        self.null_value = nn.Parameter(torch.zeros(1, 1, hidden_dim))
-
-    def forward(self, h: torch.Tensor, memories: torch.Tensor,
-                mask: torch.Tensor) -> torch.Tensor:
-        """h: [B, hidden_dim].  memories: [B, K, channels].  mask: [B, K].  → [B, hidden_dim]."""
-        null = self.null_key.expand(len(h), -1, -1)
-        key = torch.cat([null, self.key(memories)], dim=1)  # [B, 1 + K, hidden_dim]
-        null = self.null_value.expand(len(h), -1, -1)
-        value = torch.cat([null, self.value(memories)], dim=1)
-        attend = functional.pad(mask, [1, 0], value=True)  # [B, 1 + K]
-        m = functional.scaled_dot_product_attention(
-            self._split(self.query(h).unsqueeze(1)), self._split(key), self._split(value),
-            attn_mask=attend[:, None, None, :])  # [B, heads, 1, hidden_dim / heads]
-        y: torch.Tensor = self.out(m.flatten(1))
+    def _log_variance(self, fused: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        if self.log_variance is None:
+            return fused.new_zeros(len(fused))
+        seen = torch.cat([fused, weights.sum(dim=1, keepdim=True)], dim=1)
+        y: torch.Tensor = self.log_variance(seen.detach()).squeeze(1)
         return y
 
-    def _split(self, x: torch.Tensor) -> torch.Tensor:
-        split = x.view(x.shape[0], x.shape[1], self.heads, -1)
-        return split.transpose(1, 2)  # [B, heads, n, hidden_dim / heads]
+    def _extra(self, latents: torch.Tensor, memory_pose: torch.Tensor | None,
+               memory_action: torch.Tensor | None) -> torch.Tensor | None:
+        parts: list[torch.Tensor] = []
+        batch, k = latents.shape[0], latents.shape[1]
+        if self.memory_pose:
+            parts.append(latents.new_zeros(batch, k, 9) if memory_pose is None else memory_pose)
+        if self.memory_action:
+            parts.append(latents.new_zeros(batch, k, self.action_dim)
+                         if memory_action is None else memory_action)
+        return torch.cat(parts, dim=2) if len(parts) > 0 else None

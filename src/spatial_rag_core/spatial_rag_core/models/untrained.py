@@ -9,7 +9,7 @@ from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.models.bundle_file import save_bundle
 from spatial_rag_core.models.bundle_metadata import BundleMetadata
 from spatial_rag_core.models.encoder import Encoder, EncoderConfig
-from spatial_rag_core.models.transition import TransitionConfig
+from spatial_rag_core.models.transition_config import TransitionConfig
 from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.settings import Settings
 
@@ -33,7 +33,7 @@ def create_untrained_bundle(path: str | Path, settings: Settings, seed: int = 0)
     Raises ConfigurationError for a seed out of range, BundleError where it cannot be written.
     """
     model = untrained_model(settings, seed)
-    return save_bundle(model, path, topk=settings.topk, trained=False, training={'seed': seed})
+    return save_bundle(model, path, trained=False, training={'seed': seed})
 
 
 def untrained_model(settings: Settings, seed: int = 0) -> WorldModel:
@@ -42,7 +42,7 @@ def untrained_model(settings: Settings, seed: int = 0) -> WorldModel:
         raise ConfigurationError(f'seed must lie between 0 and {_MAX_SEED}, got {seed}')
     encoder = EncoderConfig('tiny' if settings.use_tiny_models else 'resnet18',
                             settings.z_dim, settings.image_size)
-    transition = TransitionConfig(settings.z_dim, settings.action_dim)
+    transition = TransitionConfig(settings.z_dim, settings.action_dim, topk=settings.topk)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = WorldModel(WorldModelConfig(encoder, transition)).eval()

@@ -1,13 +1,13 @@
 """Encoder, transition and decoder as one scriptable module."""
 
-from __future__ import annotations
-
+# No `from __future__ import annotations` here: TorchScript wants types, not strings.
 from dataclasses import dataclass, field
 
 from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.models.decoder import Decoder
 from spatial_rag_core.models.encoder import EncoderConfig, ResNet18Encoder, TinyEncoder
-from spatial_rag_core.models.transition import Transition, TransitionConfig
+from spatial_rag_core.models.imagination import Bank, Imagination, Rollout
+from spatial_rag_core.models.transition_config import TransitionConfig
 
 import torch
 from torch import nn
@@ -39,7 +39,7 @@ class WorldModel(nn.Module):
         self.config = config
         encoder = TinyEncoder if config.encoder.architecture == 'tiny' else ResNet18Encoder
         self.encoder = encoder(config.encoder)
-        self.transition = Transition(config.transition)
+        self.imagination = Imagination(config.transition)
         self.decoder = Decoder(config.encoder.z_dim, config.encoder.image_size)
 
     @torch.jit.export
@@ -57,10 +57,34 @@ class WorldModel(nn.Module):
     @torch.jit.export
     def predict(self, z: torch.Tensor, a: torch.Tensor, retrieved: torch.Tensor,
                 mask: torch.Tensor, memory_pose: torch.Tensor | None = None,
-                memory_action: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the next latents [B, z_dim]; arguments as for Transition.forward."""
-        z_next: torch.Tensor = self.transition(z, a, retrieved, mask, memory_pose, memory_action)
+                memory_action: torch.Tensor | None = None,
+                history_z: torch.Tensor | None = None,
+                history_a: torch.Tensor | None = None) -> torch.Tensor:
+        """
+        Return the next latents [B, z_dim]; arguments as for Transition.forward.
+
+        history_z: latents before z, oldest first [B, C, z_dim]; history_a: their actions.
+        """
+        z_next: torch.Tensor = self.imagination.transition(
+            z, a, retrieved, mask, memory_pose, memory_action,
+            self._hidden(history_z, history_a)).z
         return z_next
+
+    @torch.jit.export
+    def rollout(self, z: torch.Tensor, actions: torch.Tensor, bank_z: torch.Tensor,
+                bank_mask: torch.Tensor, bank_pose: torch.Tensor, bank_action: torch.Tensor,
+                history_z: torch.Tensor | None = None,
+                history_a: torch.Tensor | None = None) -> Rollout:
+        """Imagine a step for each of actions [B, T, action_dim]; the bank as in Bank."""
+        bank = Bank(bank_z, bank_mask, bank_pose, bank_action)
+        rollout: Rollout = self.imagination(z, actions, bank, self._hidden(history_z, history_a))
+        return rollout
+
+    def _hidden(self, history_z: torch.Tensor | None,
+                history_a: torch.Tensor | None) -> torch.Tensor | None:
+        if history_z is None or history_a is None:
+            return None
+        return self.imagination.transition.warm_up(history_z, history_a)
 
     @torch.jit.export
     def decode(self, z: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,90 @@
+"""What a robot remembers around it, as a prediction takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spatial_rag_core.errors import ActionError, LatentError, PoseError
+from spatial_rag_core.models.relative_pose import POSE_CHANNELS
+from spatial_rag_core.records import Memory, Pose, Vector
+from spatial_rag_core.spatial.pose_arrays import (
+    pose_array,
+    pose_distances_m2,
+    PoseArray,
+    poses_seen_from,
+)
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SAME_PLACE_M2 = 0.15
+_NEWER_BY_SEC = 60.0
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryBank:
+    """
+    N memories as seen from the robot; N may be 0.
+
+    z: latents, float32 [N, z_dim].  pose: float32 [N, 9], translation in the robot's frame [m]
+    and the first two columns of the relative rotation.  action: what led there, float32
+    [N, action_dim]; zeros where not known.  Raises InputError for shapes that do not agree.
+    """
+
+    z: Vector
+    pose: Vector
+    action: Vector
+
+    def __post_init__(self) -> None:
+        n = len(self.z)
+        if self.z.ndim != 2 or not np.isfinite(self.z).all():
+            raise LatentError(f'memories have shape {list(self.z.shape)}, expected [N, z_dim], '
+                              'all finite')
+        if self.pose.shape != (n, POSE_CHANNELS) or not np.isfinite(self.pose).all():
+            raise PoseError(f'poses of memories have shape {list(self.pose.shape)}, expected '
+                            f'[{n}, {POSE_CHANNELS}], all finite')
+        if self.action.ndim != 2 or len(self.action) != n or not np.isfinite(self.action).all():
+            raise ActionError(f'actions of memories have shape {list(self.action.shape)}, '
+                              f'expected [{n}, action_dim], all finite')
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    @classmethod
+    def empty(cls, z_dim: int, action_dim: int) -> MemoryBank:
+        """No memory at all."""
+        return cls(np.zeros((0, z_dim), np.float32), np.zeros((0, POSE_CHANNELS), np.float32),
+                   np.zeros((0, action_dim), np.float32))
+
+    @classmethod
+    def from_memories(cls, memories: Sequence[Memory], pose: Pose, z_dim: int,
+                      action_dim: int) -> MemoryBank:
+        """
+        Memories as seen from a pose; where a place was seen again, the newer view stands.
+
+        An action of another length than action_dim counts as not known.
+        """
+        if not memories:
+            return cls.empty(z_dim, action_dim)
+        poses = np.array([pose_array(memory.pose) for memory in memories])
+        current = np.isinf(replaced_at(poses, np.array([m.timestamp for m in memories])))
+        actions = np.zeros((len(memories), action_dim), np.float32)
+        for row, memory in enumerate(memories):
+            if len(memory.action) == action_dim:
+                actions[row] = memory.action
+        z = np.array([memory.vector for memory in memories], np.float32)
+        return cls(z[current], poses_seen_from(pose_array(pose), poses)[current],
+                   actions[current])
+
+
+def replaced_at(poses: PoseArray, timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    When a newer memory replaces each, float64 [N] [s]; inf: never.
+
+    poses: [N, 7].  timestamps: [N] [s].  One that is a minute newer and shows nearly the same
+    view (|dp|^2 + 3 (1 - cos angle) below 0.15 m^2: 0.4 m aside, or 18 degrees) replaces.
+    """
+    newer = timestamps[None, :] > timestamps[:, None] + _NEWER_BY_SEC  # [i, j]: j replaces i
+    replaces = newer & (pose_distances_m2(poses, poses) < _SAME_PLACE_M2)
+    return np.where(replaces, timestamps[None, :], np.inf).min(axis=1, initial=np.inf)

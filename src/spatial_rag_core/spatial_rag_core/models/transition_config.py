@@ -1,0 +1,62 @@
+"""What a transition looks like; each part that makes memory worth something is one field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.models.relative_pose import POSE_CHANNELS
+
+Lookup = Literal['pose', 'latent', 'once']
+
+
+@dataclass(frozen=True)
+class TransitionConfig:
+    """
+    What a transition looks like; raises ConfigurationError for a value out of its range.
+
+    memory: False is a model that never looks anything up.
+    memory_pose, memory_action: whether each memory also brings its relative pose, its action.
+    pointer: whether the output may be a memory's latent, corrected.
+    displacement: whether the way is learned from state and memories, else from the action alone.
+    carry_state: whether the GRU's state goes on from step to step, else it starts from rest.
+    uncertainty: whether it says how wrong it expects to be.
+    lookup: how a rollout chooses among a bank: 'pose' at each imagined pose; 'latent' at each
+    imagined latent; 'once' by latent at the start.  topk: memories of a choice.
+    reach_m: farther memories are no choice [m].
+    """
+
+    z_dim: int = 32
+    action_dim: int = 2
+    hidden_dim: int = 128
+    attention_heads: int = 4
+    memory: bool = True
+    memory_pose: bool = True
+    memory_action: bool = True
+    pointer: bool = True
+    displacement: bool = True
+    carry_state: bool = True
+    uncertainty: bool = True
+    lookup: Lookup = 'pose'
+    topk: int = 8
+    reach_m: float = 3.0
+
+    def __post_init__(self) -> None:
+        for name in ('z_dim', 'action_dim', 'hidden_dim', 'attention_heads', 'topk', 'reach_m'):
+            if getattr(self, name) <= 0:
+                raise ConfigurationError(f'{name} must be > 0, got {getattr(self, name)}')
+        if self.hidden_dim % self.attention_heads:
+            raise ConfigurationError(
+                f'hidden_dim must be a multiple of attention_heads ({self.attention_heads}), '
+                f'got {self.hidden_dim}')
+        if self.lookup not in ('pose', 'latent', 'once'):
+            raise ConfigurationError(
+                f"lookup must be 'pose', 'latent' or 'once', got {self.lookup!r}")
+        if self.lookup == 'pose' and self.memory and not self.memory_pose:
+            raise ConfigurationError("lookup 'pose' needs memory_pose: true")
+
+    @property
+    def extra_channels(self) -> int:
+        """Numbers that one memory brings beside its latent."""
+        return self.memory_pose * POSE_CHANNELS + self.memory_action * self.action_dim

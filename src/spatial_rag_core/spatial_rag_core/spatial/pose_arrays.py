@@ -1,0 +1,56 @@
+"""Many poses at once: float64 [N, 7] = x, y, z [m], then the quaternion x, y, z, w."""
+
+from __future__ import annotations
+
+from spatial_rag_core.records import Pose, Vector
+
+import numpy as np
+from numpy.typing import NDArray
+
+PoseArray = NDArray[np.float64]
+
+_ANGLE_WEIGHT_M2 = 3.0
+
+
+def pose_array(pose: Pose) -> PoseArray:
+    """One pose as float64 [7]."""
+    return np.array((*pose.position, *pose.orientation))
+
+
+def rotation_matrices(quaternions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Unit quaternions [N, 4] (x, y, z, w) to rotation matrices [N, 3, 3]."""
+    x, y, z, w = np.moveaxis(quaternions, -1, 0)
+    rows = (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w),
+            2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w),
+            2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y))
+    return np.stack(rows, axis=-1).reshape(*quaternions.shape[:-1], 3, 3)
+
+
+def poses_seen_from(pose: PoseArray, poses: PoseArray) -> Vector:
+    """
+    Poses [N, 7] as seen from `pose` [7], float32 [N, 9].
+
+    Translation in the frame of `pose` [m], then the first two columns of the relative rotation
+    (Zhou et al. 2019, On the Continuity of Rotation Representations, arXiv:1812.07035).
+    """
+    return poses_seen_from_each(pose[None], poses[None])[0]
+
+
+def poses_seen_from_each(pose: PoseArray, poses: PoseArray) -> Vector:
+    """Poses [B, N, 7], each row as seen from its own of `pose` [B, 7], float32 [B, N, 9]."""
+    to_robot = rotation_matrices(pose[:, 3:]).transpose(0, 2, 1)  # [B, 3, 3]
+    apart = poses[:, :, :3] - pose[:, None, :3]
+    translation = apart @ to_robot.transpose(0, 2, 1)
+    turned = to_robot[:, None] @ rotation_matrices(poses[:, :, 3:])  # [B, N, 3, 3]
+    return np.concatenate([translation, turned[..., 0], turned[..., 1]],
+                          axis=2).astype(np.float32)
+
+
+def pose_distances_m2(a: PoseArray, b: PoseArray) -> NDArray[np.float64]:
+    """|dp|^2 + 3 (1 - cos angle) [m^2] between poses a [N, 7] and b [M, 7], [N, M]."""
+    origin = b[:1, :3]  # near it the squares below keep their digits
+    p, q = a[:, :3] - origin, b[:, :3] - origin
+    apart = np.square(p).sum(1)[:, None] + np.square(q).sum(1)[None, :] - 2.0 * (p @ q.T)
+    # cos of the angle between two unit quaternions' rotations: 2 (qa . qb)^2 - 1.
+    cos = 2.0 * np.square(a[:, 3:] @ b[:, 3:].T) - 1.0
+    return np.maximum(apart, 0.0) + _ANGLE_WEIGHT_M2 * (1.0 - cos)

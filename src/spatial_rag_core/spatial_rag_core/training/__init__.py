@@ -1,0 +1,1 @@
+"""From episodes to a bundle: perception first, then dynamics on its latents."""

@@ -1,0 +1,85 @@
+"""Encoded episodes, joined by map: what the dynamics learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from spatial_rag_core.errors import TrainingError
+from spatial_rag_core.records import Vector
+from spatial_rag_core.spatial.pose_arrays import PoseArray
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class LatentTrack:
+    """
+    All that was seen of one map, N moments in order of time, of one drive or several.
+
+    z: float32 [N, z_dim].  actions: float32 [N, A], what is done for a step from each moment on.
+    poses: float64 [N, 7].  stamps: float64 [N] [s], ascending.  drives: int64 [N], which drive a
+    moment belongs to.  is_asked: bool [N]; windows begin only where it is True, the rest is only
+    remembered.  stride: moments from one step of the world model to the next.
+    """
+
+    map_id: str
+    z: Vector
+    actions: Vector
+    poses: PoseArray
+    stamps: NDArray[np.float64]
+    drives: NDArray[np.int64]
+    is_asked: NDArray[np.bool_]
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if not len(self.z) == len(self.actions) == len(self.poses) == len(self.stamps):
+            raise TrainingError(f'map {self.map_id}: {len(self.z)} latents, {len(self.actions)} '
+                                f'actions, {len(self.poses)} poses; encode the episodes again')
+        if (np.diff(self.stamps) <= 0).any():
+            raise TrainingError(f'map {self.map_id}: its drives overlap in time; give each map '
+                                'episodes one after the other')
+
+    def __len__(self) -> int:
+        return len(self.z)
+
+    @property
+    def memory_actions(self) -> Vector:
+        """What led to each moment, float32 [N, A]; zeros at the start of a drive."""
+        led = np.zeros_like(self.actions)
+        led[self.stride:] = self.actions[:-self.stride]
+        begins = np.ones(len(self), bool)
+        begins[self.stride:] = self.drives[self.stride:] != self.drives[:-self.stride]
+        led[begins] = 0.0
+        return led
+
+    @property
+    def longest_drive(self) -> int:
+        """Steps in a row that the longest drive asked about has; -1 where none is."""
+        asked = self.drives[self.is_asked]
+        return (int(np.bincount(asked).max()) - 1) // self.stride if len(asked) else -1
+
+    def starts(self, before: int, after: int) -> NDArray[np.int64]:
+        """Moments with `before` steps of the same drive before them and `after` behind."""
+        first = np.arange(before * self.stride, len(self) - after * self.stride)
+        same = (self.drives[first - before * self.stride]
+                == self.drives[first + after * self.stride])
+        return first[same & self.is_asked[first]]
+
+
+def join_tracks(parts: Iterable[LatentTrack]) -> list[LatentTrack]:
+    """One track for each map, its drives in order of time."""
+    by_map: dict[str, list[LatentTrack]] = {}
+    for part in parts:
+        by_map.setdefault(part.map_id, []).append(part)
+    return [_joined(sorted(drives, key=lambda drive: float(drive.stamps[0])))
+            for drives in by_map.values()]
+
+
+def _joined(drives: Sequence[LatentTrack]) -> LatentTrack:
+    number = np.concatenate([np.full(len(drive), index) for index, drive in enumerate(drives)])
+    joined = {name: np.concatenate([getattr(drive, name) for drive in drives])
+              for name in ('z', 'actions', 'poses', 'stamps', 'is_asked')}
+    return LatentTrack(drives[0].map_id, drives=number.astype(np.int64),
+                       stride=drives[0].stride, **joined)

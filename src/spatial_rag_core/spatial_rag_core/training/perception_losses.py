@@ -1,0 +1,54 @@
+"""What a latent must do: show the picture, know the place, and waste no number."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+_WIDTH = 0.02
+"""Below this error [0..1] the reconstruction loss is a square, above it a straight line."""
+
+
+def picture_error(shown: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Charbonnier's loss (Charbonnier et al. 1994) of pictures [B, 3, H, W] in 0..1."""
+    return ((shown - true).square() + _WIDTH ** 2).sqrt().mean() - _WIDTH
+
+
+def edge_error(shown: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """Absolute error of differences between pixels side by side and one above the other."""
+    error = shown - true
+    return error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
+
+
+def place_contrast(z: torch.Tensor, near: torch.Tensor, far: torch.Tensor,
+                   temperature: float) -> torch.Tensor:
+    """
+    How much nearer views of other places are than views of the same place.
+
+    z: [B, z_dim].  near, far: bool [B, B].  InfoNCE with several positives (Khosla et al. 2020,
+    Supervised Contrastive Learning, arXiv:2004.11362) on half the mean squared distance, which is
+    what the memory ranks latents by.
+    """
+    squared = z.square().sum(dim=1)
+    distance = squared[:, None] + squared[None] - 2.0 * (z @ z.T)
+    score = -0.5 * distance / (z.shape[1] * temperature)  # [B, B]
+    others = torch.logsumexp(score.masked_fill(~far, -torch.inf), dim=1, keepdim=True)
+    surprise = functional.softplus(others - score).masked_fill(~near, 0.0)
+    return surprise.sum() / near.sum().clamp(min=1)
+
+
+def neighbour_distance(z: torch.Tensor) -> torch.Tensor:
+    """Mean squared distance of the first half of z [B, z_dim] to the second."""
+    half = len(z) // 2
+    return (z[:half] - z[half:]).square().mean()
+
+
+def shared_variance(z: torch.Tensor) -> torch.Tensor:
+    """
+    Sum of squared covariances of different numbers, per number, of z [B, z_dim].
+
+    Bardes et al. 2022, VICReg, arXiv:2105.04906; its variance term is the normalisation of z.
+    """
+    centred = z - z.mean(dim=0)
+    covariance = centred.T @ centred / max(1, len(z) - 1)
+    return (covariance.square().sum() - covariance.diagonal().square().sum()) / z.shape[1]

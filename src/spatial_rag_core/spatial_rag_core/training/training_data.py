@@ -1,0 +1,114 @@
+"""The episodes of a training: from a file, split by map; from recordings, split by time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from spatial_rag_core.data.episode_loading import load_episodes
+from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.errors import EpisodeError, TrainingError
+
+import numpy as np
+from numpy.typing import NDArray
+
+_VALIDATION_SHARE = 0.25
+
+Keep = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+"""Which moments of a recording may be learned from, by their stamps [T]."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """
+    Episodes to learn from, to stop by, and to judge by; test may be empty.
+
+    remembered: what episodes of `valid` may remember beside themselves.  facts: where they are
+    from, for the model card.
+    """
+
+    train: tuple[Episode, ...]
+    valid: tuple[Episode, ...]
+    test: tuple[Episode, ...] = ()
+    remembered: tuple[Episode, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_file(cls, path: Path, on_damage: Callable[[str], None]) -> TrainingData:
+        """
+        Read the splits of a file of episodes; depth is left out.
+
+        on_damage: is told of each episode that is passed over. Raises EpisodeError.
+        """
+        parts: dict[str, tuple[Episode, ...]] = {}
+        for split in ('train', 'valid', 'test'):
+            parts[split] = _read(path, split, on_damage)
+        if not parts['valid']:
+            raise TrainingError(f'{path}: has no episodes for validation; generate with '
+                                '--valid-maps, or collect some with --split valid')
+        return cls(**parts, facts={'file': path.name, **{
+            f'{split}_maps': len({one.map_id or one.name for one in episodes})
+            for split, episodes in parts.items()}, **{
+            f'{split}_frames': sum(map(len, episodes)) for split, episodes in parts.items()}})
+
+    @classmethod
+    def from_recordings(cls, episodes: Sequence[Episode], keep: Keep | None = None,
+                        **facts: Any) -> TrainingData:
+        """
+        Learn from three quarters of the recordings and stop by the rest, the last.
+
+        keep: moments that may be learned from; others are in no part. Raises TrainingError
+        where nothing is left.
+        """
+        kept = [part for one in episodes for part in _kept_parts(one, keep)]
+        train, valid = _split(kept)
+        if not train or not valid:
+            raise TrainingError('the recordings leave nothing to learn from; record longer, or '
+                                'leave out less')
+        return cls(train, valid, remembered=train, facts={
+            **facts, 'train_frames': sum(map(len, train)),
+            'valid_frames': sum(map(len, valid))})
+
+
+def _split(kept: Sequence[Episode]) -> tuple[tuple[Episode, ...], tuple[Episode, ...]]:
+    """The last quarter of the pieces, of fewer than four the last quarter of each, is second."""
+    if len(kept) >= 4:
+        cut = round(len(kept) * (1.0 - _VALIDATION_SHARE))
+        return tuple(kept[:cut]), tuple(kept[cut:])
+    cuts = [round(len(one) * (1.0 - _VALIDATION_SHARE)) for one in kept]
+    return (tuple(_slice(one, 0, cut) for one, cut in zip(kept, cuts, strict=True) if cut),
+            tuple(_slice(one, cut, len(one)) for one, cut in zip(kept, cuts, strict=True)
+                  if cut < len(one)))
+
+
+def _read(path: Path, split: Any, on_damage: Callable[[str], None]) -> tuple[Episode, ...]:
+    try:
+        loaded = load_episodes(path, split, with_depth=False)
+    except EpisodeError:
+        if split == 'train':
+            raise
+        return ()
+    for damage in loaded.damaged:
+        on_damage(f'{path}: {damage.name} is passed over: {damage.reason}')
+    return loaded.episodes
+
+
+def _kept_parts(episode: Episode, keep: Keep | None) -> list[Episode]:
+    """Each run of moments that may be learned from, as an episode of its own."""
+    if keep is None:
+        return [episode]
+    chosen = keep(episode.stamps)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
+    return [_slice(episode, int(start), int(end))
+            for start, end in zip(edges[::2], edges[1::2], strict=True) if end - start > 1]
+
+
+def _slice(episode: Episode, start: int, end: int) -> Episode:
+    rows = slice(start, end)
+    return replace(
+        episode, name=f'{episode.name}[{start}:{end}]', rgb=episode.rgb[rows],
+        actions=episode.actions[rows], poses=episode.poses[rows], stamps=episode.stamps[rows],
+        depth_m=None if episode.depth_m is None else episode.depth_m[rows],
+        proprio=None if episode.proprio is None else episode.proprio[rows])
