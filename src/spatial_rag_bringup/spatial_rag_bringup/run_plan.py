@@ -63,7 +63,7 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
         if choice.must_be_passed:
             for name in names:
                 parameters[name][key] = choice.value
-    source, topics, compressed = ['simulated_robot_node'], _SIMULATED_TOPICS, False
+    source, topics, compressed = _simulated_robot(options), _SIMULATED_TOPICS, False
     if options.bag is not None:
         with BagSource(options.bag) as bag:
             roles = find_roles(bag.topics, options.remap)
@@ -91,6 +91,10 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
                 [_executable(source[0]), *common, *source[1:]]),
         source_topics=topics, compressed=compressed, remarks=remarks,
         ends_itself=options.bag is not None and not options.loop)
+
+
+def _simulated_robot(options: RunOptions) -> list[str]:
+    return ['simulated_robot_node', '--params-file', str(options.params_file)]
 
 
 def _place(options: RunOptions) -> str:

@@ -22,7 +22,8 @@ def declared(section: str, settings: Settings | None = None) -> dict[str, Any]:
     """Name → Parameter of the node that the section is for."""
     pytest.importorskip('rclpy', reason='rclpy is absent: no ROS and no wheels of it')
     module = import_module(f'spatial_rag_nodes.{section.rpartition("/")[2]}_node')
-    return {spec.name: spec for spec in module._parameters(settings or Settings())}
+    specs = getattr(module, 'PARAMETERS', None) or module._parameters(settings or Settings())
+    return {spec.name: spec for spec in specs}
 
 
 def written(file: Path, section: str) -> dict[str, Any]:
@@ -31,9 +32,10 @@ def written(file: Path, section: str) -> dict[str, Any]:
     return content['ros__parameters']
 
 
-def test_the_four_nodes_have_their_sections() -> None:
+def test_the_four_nodes_and_the_simulated_robot_have_their_sections() -> None:
     assert [section for file, section in SECTIONS if file.name == 'robot.yaml'] == [
-        '/**/encoder', '/**/memory_writer', '/**/retriever', '/**/transition_predictor']
+        '/**/encoder', '/**/memory_writer', '/**/retriever', '/**/transition_predictor',
+        '/**/simulated_robot']
 
 
 @each_section

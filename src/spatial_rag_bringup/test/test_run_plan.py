@@ -79,6 +79,7 @@ def test_the_simulated_robot_runs_with_four_nodes(tmp_path: Path) -> None:
     assert list(plan.nodes) == NODES
     name, command = plan.source
     assert (name, Path(command[0]).name) == ('simulated_robot', 'simulated_robot_node')
+    assert command[-2:] == plan.nodes['encoder'][-4:-2]  # the parameter file
     assert (plan.compressed, plan.ends_itself) == (False, False)
     values = overrides(tmp_path)
     assert values['encoder']['model_path'] == 'model.pt'

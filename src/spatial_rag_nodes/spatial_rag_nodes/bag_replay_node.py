@@ -23,7 +23,7 @@ from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock as ClockMsg
 
 PARAMETERS = (
-    Parameter('path', '', 'rosbag2 folder, or a .mcap or .db3 file'),
+    Parameter('path', '', 'rosbag2 folder, or a .mcap, .db3 or (ROS 1) .bag file'),
     Parameter('rate', 1.0, 'Times as fast as recorded', '', 0.01, 100.0),
     Parameter('loop', False, 'Begin again at the end; the stamps then jump back'),
     Parameter('duration_sec', 0.0, 'Play only so much of the recording; 0: all of it', 's',
@@ -49,7 +49,8 @@ class BagReplayNode(Node):
         super().__init__('bag_replay')
         self._config = NodeParameters(self, PARAMETERS)
         if not self._config['path']:
-            raise BagError('no recording: set path to a rosbag2 folder, .mcap or .db3 file')
+            raise BagError('no recording: set path to a rosbag2 folder, .mcap, .db3 or .bag '
+                           'file')
         self.exit_code = 0
         self._bag = BagSource(self._config['path'])
         self._topics: dict[str, Publisher] = {}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 import math
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TYPE_CHECKING, TypeVar
 
-from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
-from spatial_rag_core.memory.retriever import Retriever
+from spatial_rag_core.errors import ConfigurationError, PoseError
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.records import (
     as_action,
@@ -25,6 +24,7 @@ from spatial_rag_core.records import (
     RankBy,
     Vector,
 )
+from spatial_rag_core.streams.motion import twist_action
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories, RetrievedMemory
 from spatial_rag_msgs.msg import Memory as MemoryMsg
 from spatial_rag_msgs.srv import (
@@ -41,6 +41,9 @@ from geometry_msgs.msg import Quaternion as QuaternionMsg
 from nav_msgs.msg import Odometry
 import numpy as np
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout
+
+if TYPE_CHECKING:  # it brings Faiss, which the writer does not need
+    from spatial_rag_core.memory.retriever import Retriever
 
 Name = TypeVar('Name', RankBy, Metric)
 
@@ -108,14 +111,9 @@ def array_from_vector(vector: Vector, label: str = 'z') -> Float32MultiArray:
 def action_from_msg(msg: Float32MultiArray | Twist, action_dim: int) -> Vector:
     """float32 [action_dim]; of a Twist: as spatial_rag_core.streams.motion orders it."""
     if isinstance(msg, Twist):
-        picks = {2: (msg.linear.x, msg.angular.z),
-                 3: (msg.linear.x, msg.linear.y, msg.angular.z),
-                 6: (msg.linear.x, msg.linear.y, msg.linear.z,
-                     msg.angular.x, msg.angular.y, msg.angular.z)}
-        if action_dim not in picks:
-            raise ActionError(f'a Twist gives actions of 2, 3 or 6 numbers, action_dim is '
-                              f'{action_dim}; publish Float32MultiArray')
-        return as_action(picks[action_dim], action_dim)
+        linear, angular = msg.linear, msg.angular
+        return twist_action((linear.x, linear.y, linear.z, angular.x, angular.y, angular.z),
+                            action_dim)
     return as_action(msg.data[msg.layout.data_offset:], action_dim)
 
 

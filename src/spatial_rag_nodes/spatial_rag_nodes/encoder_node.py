@@ -28,6 +28,7 @@ from spatial_rag_nodes.conversions import (
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.images import depth_from_msg, DepthMap, jpeg_from_rgb, Rgb, rgb_from_msg
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.picture_inputs import PICTURE_TYPES
 from spatial_rag_nodes.service_threads import ServiceThreads
 
 from rclpy.clock import Clock, ClockType
@@ -35,8 +36,6 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 
-PICTURE_TYPES = {'raw': (Image, ''), 'compressed': (CompressedImage, '/compressed'),
-                 'compressedDepth': (CompressedImage, '/compressedDepth')}
 PROPRIO_TIMEOUT_SEC = 1.0
 """
 Proprioception that came longer ago says nothing of this picture: it is a state, sent at 10 Hz

@@ -51,6 +51,11 @@ def bag_replay_node() -> None:
     _run({'bag_replay_node': 'BagReplayNode'})
 
 
+def episode_recorder_node() -> None:
+    """Run the recorder of episodes."""
+    _run({'episode_recorder_node': 'EpisodeRecorderNode'})
+
+
 def _run(nodes: dict[str, str]) -> None:
     """Run the classes, each from the module of its name; ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once, until rclpy sets its handler

@@ -36,10 +36,15 @@ MEMORY_PATH = Parameter('memory_path', '', 'Memory file; default: spatial_rag/me
 
 def memory_path(parameters: NodeParameters) -> Path:
     """The memory file that is meant."""
-    if parameters['memory_path']:
-        return Path(parameters['memory_path']).expanduser()
+    return file_in_home(parameters['memory_path'], 'memory.db')
+
+
+def file_in_home(path: str, name: str) -> Path:
+    """The path, or where it is empty the file of that name in spatial_rag of ROS_HOME."""
+    if path:
+        return Path(path).expanduser()
     home = Path(os.environ.get('ROS_HOME') or Path.home() / '.ros')
-    return home / 'spatial_rag' / 'memory.db'
+    return home / 'spatial_rag' / name
 
 
 def model_path(parameters: NodeParameters) -> str:

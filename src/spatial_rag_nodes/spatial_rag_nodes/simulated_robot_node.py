@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from spatial_rag_core.data.policies import make_policy, POLICIES
 from spatial_rag_core.data.rooms2d import Observation, Rooms2D, Rooms2DConfig
-from spatial_rag_core.data.wander import WanderPolicy
 from spatial_rag_core.streams.metrics import RateWindow
 from spatial_rag_nodes import qos, subscriber_wait
 from spatial_rag_nodes.conversions import array_from_vector, msg_from_pose
@@ -22,6 +22,14 @@ from std_msgs.msg import Float32MultiArray, Header
 PARAMETERS = (
     Parameter('rate_hz', 20.0, 'Pictures, poses and actions a second', 'Hz', 1.0, 200.0),
     Parameter('seed', 0, 'Which world', '', 0, 2**31 - 1),
+    Parameter('change_seed', -1, 'Which change of it since it was drawn: half of the rooms look '
+              'otherwise, pillars and zones have moved; -1: none', '', -1, 2**31 - 1),
+    Parameter('slippery_zones', 3, 'Parts of rooms where the drive has little grip', '', 0, 1000),
+    Parameter('windy_zones', 3, 'Parts of rooms where a wind of up to 0.4 m/s moves the robot',
+              '', 0, 1000),
+    Parameter('one_way_doors', 2, 'Doors that open one way only, at most as many as leave a way '
+              'from each room to each', '', 0, 1000),
+    Parameter('policy', 'loops', 'How it explores', choices=POLICIES),
     Parameter('policy_seed', 0, 'Which way through it', '', 0, 2**31 - 1),
     Parameter('image_size_px', 64, 'Side of the square picture', 'px', 8, 1024),
     Parameter('field_of_view_deg', 90.0, 'Horizontal view of the camera', 'deg', 10.0, 150.0),
@@ -37,11 +45,10 @@ class SimulatedRobotNode(Node):
     def __init__(self) -> None:
         super().__init__('simulated_robot')
         parameters = self._config = NodeParameters(self, PARAMETERS)
-        self._world = Rooms2D(Rooms2DConfig(
-            seed=parameters['seed'], rate_hz=parameters['rate_hz'],
-            image_size_px=parameters['image_size_px'],
-            field_of_view_deg=parameters['field_of_view_deg']))
-        self._policy = WanderPolicy(self._world.room_map, parameters['policy_seed'])
+        self._world = Rooms2D(_world_config(parameters))
+        self._policy = make_policy(
+            parameters['policy'], self._world.room_map, parameters['policy_seed'],
+            step_sec=1.0 / parameters['rate_hz'])
         self._observation = self._world.reset()
         self._rate = RateWindow()
         self._health = Health(self, self._figures)
@@ -81,3 +88,11 @@ class SimulatedRobotNode(Node):
         x, y, _ = self._observation.pose.position
         return {'camera_hz': self._rate.rate_hz(time.monotonic_ns()), 'frames': self._rate.count,
                 'x_m': x, 'y_m': y}
+
+
+def _world_config(parameters: NodeParameters) -> Rooms2DConfig:
+    names = ('seed', 'rate_hz', 'image_size_px', 'field_of_view_deg', 'slippery_zones',
+             'windy_zones', 'one_way_doors')
+    change_seed = parameters['change_seed']
+    return Rooms2DConfig(**{name: parameters[name] for name in names},
+                         change_seed=None if change_seed < 0 else change_seed)

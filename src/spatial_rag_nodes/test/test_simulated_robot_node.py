@@ -88,6 +88,24 @@ def test_the_robot_moves(probe: Any, start_node: Callable[..., Any]) -> None:
     probe.until(lambda: distance() > 0.3, message=lambda: f'it went {distance():.2f} m')
 
 
+def test_it_explores_a_changed_world_as_it_is_told(
+        probe: Any, start_node: Callable[..., Any]) -> None:
+    from spatial_rag_core.data.policies import make_policy
+    from spatial_rag_core.data.rooms2d import Rooms2D, Rooms2DConfig
+    heard = listen(probe)
+    start_node('simulated_robot_node', subscriptions_expected=5, seed=3, change_seed=1,
+               slippery_zones=0, policy='random_walk', policy_seed=2)
+    wait(probe, heard, 20)
+    world = Rooms2D(Rooms2DConfig(seed=3, change_seed=1, slippery_zones=0))
+    policy = make_policy('random_walk', world.room_map, 2, step_sec=0.05)
+    seen = world.observe()
+    for picture, message in zip(heard['/camera/image_raw'][:20], heard['/actions'], strict=False):
+        action = policy.act(seen.pose)
+        assert bytes(picture.data) == seen.rgb.tobytes()
+        assert np.array_equal(message.data, action)
+        seen = world.step(action)
+
+
 def test_one_seed_shows_the_same_world_twice_and_another_seed_another(
         probe: Any, start_node: Callable[..., Any]) -> None:
     runs = []
@@ -106,7 +124,9 @@ def test_one_seed_shows_the_same_world_twice_and_another_seed_another(
 
 @pytest.mark.parametrize(('name', 'value', 'reason'), [
     ('rate_hz', 0.5, 'rate_hz must lie between 1 and 200 Hz, got 0.5'),
-    ('image_size_px', 4, 'image_size_px must lie between 8 and 1024 px, got 4')])
+    ('image_size_px', 4, 'image_size_px must lie between 8 and 1024 px, got 4'),
+    ('windy_zones', -1, 'windy_zones must lie between 0 and 1000, got -1'),
+    ('policy', 'fly', "policy must be one of loops, frontier, patrol, random_walk, got 'fly'")])
 def test_a_parameter_out_of_range_is_refused_in_one_line(
         start_node: Callable[..., Any], name: str, value: object, reason: str) -> None:
     node = start_node('simulated_robot_node', **{name: value})

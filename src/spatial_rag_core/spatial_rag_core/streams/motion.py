@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 import math
 from typing import Literal
 
-from spatial_rag_core.errors import ConfigurationError, PoseError
+from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
 from spatial_rag_core.records import as_action, Pose, Quaternion, Vector
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
 
@@ -26,14 +27,9 @@ class MotionActions:
 
     def __init__(self, poses: PoseBuffer, action_dim: int, axes: BodyAxes = 'body',
                  window_sec: float = 0.1) -> None:
-        if action_dim not in _COMPONENTS:
-            raise ConfigurationError(
-                f'actions can be derived from motion for action_dim {sorted(_COMPONENTS)}, '
-                f'got {action_dim}; publish actions and set action_source: topic')
-        if axes not in ('body', 'optical'):
-            raise ConfigurationError(f"pose_axes must be 'body' or 'optical', got {axes!r}")
+        check_motion(action_dim, axes)
         self._poses = poses
-        self._components = _COMPONENTS[action_dim]
+        self._action_dim = action_dim
         self._axes = axes
         self._window_ns = round(window_sec * 1e9)
 
@@ -55,10 +51,38 @@ class MotionActions:
             start, end = self._poses.at(start_ns), self._poses.at(end_ns)
         except PoseError:
             return None
-        moved = twist(start, end, self._window_ns / 1e9)
-        if self._axes == 'optical':
-            moved = _optical_to_body(moved)
-        return as_action([moved[index] for index in self._components])
+        return motion_action(start, end, self._window_ns / 1e9, self._action_dim, self._axes)
+
+
+def check_motion(action_dim: int, axes: str) -> None:
+    """Raise ConfigurationError where no action of such a length or of such axes can be derived."""
+    if action_dim not in _COMPONENTS:
+        raise ConfigurationError(
+            f'actions can be derived from motion for action_dim {sorted(_COMPONENTS)}, '
+            f'got {action_dim}; publish actions and set action_source: topic')
+    if axes not in ('body', 'optical'):
+        raise ConfigurationError(f"pose_axes must be 'body' or 'optical', got {axes!r}")
+
+
+def motion_action(start: Pose, end: Pose, duration_sec: float, action_dim: int,
+                  axes: BodyAxes = 'body') -> Vector:
+    """Action float32 [action_dim] that leads from one pose to the other; see MotionActions."""
+    moved = twist(start, end, duration_sec)
+    if axes == 'optical':
+        moved = _optical_to_body(moved)
+    return as_action([moved[index] for index in _COMPONENTS[action_dim]])
+
+
+def twist_action(velocity: Sequence[float], action_dim: int) -> Vector:
+    """
+    Action float32 [action_dim] of a commanded twist (vx, vy, vz [m/s], wx, wy, wz [rad/s]).
+
+    Raises ActionError for an action_dim that a twist does not give, and a value not finite.
+    """
+    if action_dim not in _COMPONENTS:
+        raise ActionError(f'a Twist gives actions of 2, 3 or 6 numbers, action_dim is '
+                          f'{action_dim}; publish Float32MultiArray')
+    return as_action([velocity[index] for index in _COMPONENTS[action_dim]], action_dim)
 
 
 def twist(start: Pose, end: Pose, duration_sec: float) -> tuple[float, ...]:
