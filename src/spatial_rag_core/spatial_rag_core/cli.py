@@ -12,12 +12,13 @@ import sys
 from spatial_rag_core import __version__
 from spatial_rag_core.data import data_commands
 from spatial_rag_core.errors import SpatialRagError
-from spatial_rag_core.evaluation import evaluation_commands, report_commands
+from spatial_rag_core.evaluation import evaluation_commands, gain_commands, report_commands
 from spatial_rag_core.memory import memory_commands
 from spatial_rag_core.models import bundle_commands
+from spatial_rag_core.training import train_commands
 
 _GROUPS = (bundle_commands, memory_commands, data_commands, evaluation_commands,
-           report_commands)
+           report_commands, gain_commands, train_commands)
 _SMALL_NUMBER = re.compile(r'-(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}')
 
 

@@ -58,23 +58,31 @@ def generate(path: Path, config: GenerateConfig, workers: int = 1,
 
 def simulate(config: GenerateConfig, planned: PlannedEpisode) -> Episode:
     """Simulate one episode."""
-    world = Rooms2D(config.world(planned.map_seed))
-    policy = make_policy(planned.policy, world.room_map, _POLICY_SEED + planned.turn,
-                         step_sec=1.0 / config.rate_hz)
-    seen, actions = [world.reset(planned.turn)], []
-    while len(seen) < config.steps:
+    start_sec = _FIRST_STAMP_SEC + planned.index * (config.steps / config.rate_hz + _PAUSE_SEC)
+    return drive(Rooms2D(config.world(planned.map_seed)), planned.policy, planned.turn,
+                 config.steps, start_sec, planned.map_id, with_depth=config.with_depth)
+
+
+def drive(world: Rooms2D, policy_name: str, turn: int, steps: int, start_sec: float,
+          map_id: str, *, with_depth: bool) -> Episode:
+    """
+    Drive through a world, `steps` moments from start_sec on [Unix s].
+
+    turn: draws where it begins and what the policy draws.
+    """
+    rate_hz = world.config.rate_hz
+    policy = make_policy(policy_name, world.room_map, _POLICY_SEED + turn, step_sec=1.0 / rate_hz)
+    seen, actions = [world.reset(turn)], []
+    while len(seen) < steps:
         actions.append(policy.act(seen[-1].pose))
         seen.append(world.step(actions[-1]))
     actions.append(policy.act(seen[-1].pose))
-    start_sec = _FIRST_STAMP_SEC + planned.index * (config.steps / config.rate_hz + _PAUSE_SEC)
     return Episode(
         '', np.stack([one.rgb for one in seen]), np.stack(actions),
         np.array([_pose_row(one) for one in seen]),
-        start_sec + np.array([one.time_sec for one in seen]), config.rate_hz,
-        planned.map_id, planned.map_seed,
-        np.stack([one.depth_m for one in seen]) if config.with_depth else None,
-        np.stack([one.proprio for one in seen]),
-        f'{planned.map_id}-{planned.turn}', 'rooms2d', planned.policy)
+        start_sec + np.array([one.time_sec for one in seen]), rate_hz, map_id,
+        world.config.seed, np.stack([one.depth_m for one in seen]) if with_depth else None,
+        np.stack([one.proprio for one in seen]), f'{map_id}-{turn}', 'rooms2d', policy_name)
 
 
 def _pose_row(seen: Observation) -> tuple[float, ...]:

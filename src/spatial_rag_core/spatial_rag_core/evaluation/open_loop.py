@@ -51,6 +51,15 @@ class OpenLoop:
         rows = slice(None) if chosen is None else chosen
         return float(self.error[rows, column].sum() / self.copy_last[rows, column].sum())
 
+    @classmethod
+    def joined(cls, parts: Sequence[OpenLoop]) -> OpenLoop:
+        """Results of other maps one after the other; map numbers count on."""
+        columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in (
+            'error', 'copy_last', 'sigma', 'is_revisited', 'drift_m')}
+        maps = np.concatenate([np.full(len(part.maps), number)
+                               for number, part in enumerate(parts)])
+        return cls(parts[0].horizons, maps=maps, **columns)
+
     def by_map(self, map_ids: Sequence[str]) -> tuple[MapResult, ...]:
         """Sums for each map: all windows, and those revisited or novel after each horizon."""
         return tuple(MapResult(name, self._groups(self.maps == number))

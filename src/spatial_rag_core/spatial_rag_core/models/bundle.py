@@ -5,39 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from spatial_rag_core.errors import (
-    ActionError,
-    BundleError,
-    ConfigurationError,
-    InputError,
-    LatentError,
-    PoseError,
-)
+from spatial_rag_core.errors import BundleError, ConfigurationError, LatentError
 from spatial_rag_core.models.bundle_file import (
     model_id_of,
     open_network,
     save_bundle,
     torch_device,
 )
+from spatial_rag_core.models.bundle_inputs import BundleInputs
 from spatial_rag_core.models.bundle_metadata import BundleMetadata, check_dimensions, read_metadata
-from spatial_rag_core.models.imagined import (
-    as_plans,
-    bank_arrays,
-    history_arrays,
-    History,
-    Imagined,
-)
+from spatial_rag_core.models.imagined import History, Imagined
 from spatial_rag_core.models.memory_bank import MemoryBank
-from spatial_rag_core.models.model_input import (
-    as_proprio,
-    padded_rows,
-    Picture,
-    resized_depth,
-    resized_rgb,
-)
-from spatial_rag_core.models.relative_pose import POSE_CHANNELS
+from spatial_rag_core.models.model_input import Picture, resized_rgb
 from spatial_rag_core.models.world_model import WorldModel
-from spatial_rag_core.records import as_action, as_latent, Vector
+from spatial_rag_core.records import as_latent, Vector
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -52,18 +33,14 @@ _PICTURES_AT_ONCE = 64
 
 
 class Bundle:
-    """
-    A world model at work; every call is one frame and runs in inference mode.
-
-    Each network call has the same shapes and the same set of inputs whatever the caller has:
-    TorchScript specialises anew for new ones, and that costs a frame.
-    """
+    """A world model at work, in inference mode; see WorldModel for what each call computes."""
 
     def __init__(self, metadata: BundleMetadata, network: WorldModel,
                  device: torch.device) -> None:
         self.metadata = metadata
         self.device = device
         self._network = network
+        self._inputs = BundleInputs(metadata, device)
 
     @classmethod
     def load(cls, path: str | Path, *, z_dim: int | None = None, action_dim: int | None = None,
@@ -114,22 +91,25 @@ class Bundle:
         not finite, ConfigurationError for an input that this model does not have.
         """
         with torch.inference_mode():
-            z = self._network.encode(self._picture(rgb), self._depth(depth_m),
-                                     self._proprio(proprio))
-        return self._result('encoder', z)
-
-    def feature_map(self, rgb: NDArray[Any], depth_m: NDArray[Any] | None = None) -> Vector:
-        """Return the encoder's features, float32 [512, S/32, S/32]; arguments as above."""
-        with torch.inference_mode():
-            features = self._network.features(self._picture(rgb), self._depth(depth_m))
-            found: Vector = features[0].cpu().numpy()
-        return found
+            z = self._network.encode(*self._inputs.of_encoding(rgb, depth_m, proprio))
+        return self._latent('encoder', z)
 
     def encode_images(self, rgb: NDArray[Any]) -> Vector:
-        """Return the latents of N pictures, uint8 [N, S, S, 3], float32 [N, z_dim]."""
-        parts = [self._encode_resized(rgb[start:start + _PICTURES_AT_ONCE])
-                 for start in range(0, len(rgb), _PICTURES_AT_ONCE)]
-        return np.concatenate([np.zeros((0, self.metadata.z_dim), np.float32), *parts])
+        """Return the latents of N pictures, uint8 [N, H, W, 3], float32 [N, z_dim]."""
+        z = np.zeros((len(rgb), self.metadata.z_dim), np.float32)
+        for start in range(0, len(rgb), _PICTURES_AT_ONCE):
+            rows = slice(start, start + _PICTURES_AT_ONCE)
+            with torch.inference_mode():
+                found = self._network.encode(self._inputs.pictures(rgb[rows]))
+            z[rows] = self._latents('encoder', found)
+        return z
+
+    def feature_map(self, rgb: NDArray[Any], depth_m: NDArray[Any] | None = None) -> Vector:
+        """Return the encoder's features, float32 [512, S/32, S/32]; see encode_image."""
+        with torch.inference_mode():
+            features = self._network.features(*self._inputs.of_features(rgb, depth_m))
+            found: Vector = features[0].cpu().numpy()
+        return found
 
     def predict_next(self, z: ArrayLike, action: ArrayLike, memories: ArrayLike,
                      memory_pose: ArrayLike | None = None,
@@ -143,20 +123,10 @@ class Bundle:
         before.  Raises LatentError, ActionError, PoseError, ConfigurationError for an input that
         this model does not have.
         """
-        meta = self.metadata
-        now = self._tensor(as_latent(z, meta.z_dim)).unsqueeze(0)
-        act = self._tensor(as_action(action, meta.action_dim)).unsqueeze(0)
-        n = len(np.atleast_1d(np.asarray(memories, np.float32)))
-        retrieved = self._tensor(padded_rows('memories', memories, (n, meta.z_dim), meta.topk))
-        mask = self._tensor(np.arange(meta.topk) < n).unsqueeze(0)
-        pose = self._rows('memory_pose', meta.uses_memory_pose, memory_pose,
-                          (n, POSE_CHANNELS), PoseError)
-        actions = self._rows('memory_action', meta.uses_memory_action, memory_action,
-                             (n, meta.action_dim), ActionError)
         with torch.inference_mode():
-            z_next = self._network.predict(now, act, retrieved, mask, pose, actions,
-                                           *self._history(history, 1))
-        return self._result('transition', z_next)
+            z_next = self._network.predict(*self._inputs.of_prediction(
+                z, action, memories, memory_pose, memory_action, history))
+        return self._latent('transition', z_next)
 
     def rollout(self, z: ArrayLike, actions: ArrayLike, bank: MemoryBank | None = None,
                 history: History | None = None) -> Imagined:
@@ -166,94 +136,37 @@ class Bundle:
         actions: float32 [B, T, action_dim].  bank: the memories around the robot, as seen from
         it; they are looked up again at each imagined pose.  Raises LatentError, ActionError.
         """
-        meta = self.metadata
-        plans = as_plans(actions, meta.action_dim)
-        batch = len(plans)
-        now = as_latent(z, meta.z_dim)[None]
-        banked = bank_arrays(bank, meta.z_dim, meta.action_dim)
         with torch.inference_mode():
-            found = self._network.rollout(
-                self._repeated(now, batch), self._tensor(plans),
-                self._repeated(banked[0], batch), self._repeated(banked[1], batch),
-                self._repeated(banked[2], batch), self._repeated(banked[3], batch),
-                *self._history(history, batch))
+            found = self._network.rollout(*self._inputs.of_rollout(z, actions, bank, history))
             parts = [part.cpu().numpy() for part in (
-                found.z, found.position, found.rotation, (0.5 * found.log_variance).exp(),
+                found.position, found.rotation, self._sigma(found.log_variance),
                 found.chosen, found.weights)]
-        if not np.isfinite(parts[0]).all():
-            raise LatentError(f'the transition of model {self.model_id} imagines a latent that is '
-                              'not finite; imagine fewer steps, or load another bundle')
-        return Imagined(*parts)
+        z = self._latents('transition', found.z, 'imagine fewer steps, or load another bundle')
+        return Imagined(z, *parts)
 
     def decode_image(self, z: ArrayLike) -> Picture:
         """Return the picture of a latent, uint8 [S, S, 3]; raises LatentError."""
-        latent = self._tensor(as_latent(z, self.metadata.z_dim)).unsqueeze(0)
+        latent = self._inputs.row(as_latent(z, self.metadata.z_dim))
         with torch.inference_mode():
             rgb = (self._network.decode(latent)[0] * 255.0).round().to(torch.uint8)
             picture: Picture = rgb.permute(1, 2, 0).contiguous().cpu().numpy()
         return picture
 
-    def _picture(self, rgb: NDArray[Any]) -> torch.Tensor:
-        """Float [1, 3, S, S] in 0..1."""
-        picture = self._tensor(self.resize(rgb)).permute(2, 0, 1).unsqueeze(0)
-        return picture.to(torch.float32) / 255.0
+    def _sigma(self, log_variance: torch.Tensor) -> torch.Tensor:
+        has_it = self.metadata.transition['uncertainty']
+        return (0.5 * log_variance).exp() if has_it else torch.full_like(log_variance, torch.nan)
 
-    def _depth(self, depth_m: NDArray[Any] | None) -> torch.Tensor | None:
-        side = self.metadata.image_size
-        _refuse_unused('depth_m', depth_m, self.metadata.uses_depth)
-        if not self.metadata.uses_depth:
-            return None
-        depth = np.zeros((side, side), np.float32) if depth_m is None else (
-            resized_depth(depth_m, side))
-        return self._tensor(depth)[None, None]
+    def _latent(self, part: str, z: torch.Tensor) -> Vector:
+        latent: Vector = self._latents(part, z)[0]
+        return latent
 
-    def _proprio(self, proprio: ArrayLike | None) -> torch.Tensor | None:
-        size = self.metadata.proprio_dim
-        _refuse_unused('proprio', proprio, size > 0)
-        if not size:
-            return None
-        values = np.full(size, np.nan, np.float32) if proprio is None else (
-            as_proprio(proprio, size))
-        return self._tensor(values).unsqueeze(0)
-
-    def _encode_resized(self, rgb: NDArray[Any]) -> Vector:
-        pictures = self._tensor(np.stack([self.resize(picture) for picture in rgb]))
-        with torch.inference_mode():
-            z = self._network.encode(pictures.permute(0, 3, 1, 2).to(torch.float32) / 255.0)
-        found: Vector = z.cpu().numpy()
-        return found
-
-    def _history(self, history: History | None, batch: int,
-                 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """The newest `metadata.history` moments, or nothing where there are fewer."""
-        meta = self.metadata
-        if not meta.history:
-            return None, None
-        z, actions = history_arrays(history, meta.history, meta.z_dim, meta.action_dim)
-        return self._repeated(z, batch), self._repeated(actions, batch)
-
-    def _repeated(self, row: NDArray[Any], batch: int) -> torch.Tensor:
-        """One row [1, …] for each of a batch, without copying it."""
-        tensor = self._tensor(row)
-        return tensor.expand(batch, *tensor.shape[1:])
-
-    def _rows(self, name: str, used: bool, rows: ArrayLike | None, shape: tuple[int, int],
-              error: type[InputError]) -> torch.Tensor | None:
-        _refuse_unused(name, rows, used)
-        if not used:
-            return None
-        given = np.zeros(shape, np.float32) if rows is None else rows
-        return self._tensor(padded_rows(name, given, shape, self.metadata.topk, error))
-
-    def _tensor(self, array: NDArray[Any]) -> torch.Tensor:
-        return torch.from_numpy(array).to(self.device)
-
-    def _result(self, part: str, z: torch.Tensor) -> Vector:
-        vector: Vector = z[0].cpu().numpy()
-        if not np.isfinite(vector).all():
+    def _latents(self, part: str, z: torch.Tensor,
+                 remedy: str = 'load another bundle') -> Vector:
+        latents: Vector = z.cpu().numpy()
+        if not np.isfinite(latents).all():
             raise LatentError(f'the {part} of model {self.model_id} gives a latent that is not '
-                              'finite; load another bundle')
-        return vector
+                              f'finite; {remedy}')
+        return latents
 
     def _warm_up(self) -> None:
         side, z_dim = self.metadata.image_size, self.metadata.z_dim
@@ -264,9 +177,3 @@ class Bundle:
             self.predict_next(z, action, np.zeros((0, z_dim), np.float32))
             self.rollout(z, action[None, None])
             self.decode_image(z)
-
-
-def _refuse_unused(name: str, value: object, used: bool) -> None:
-    if value is not None and not used:
-        raise ConfigurationError(
-            f'this model has no input {name}; leave it out, or load a bundle that has it')

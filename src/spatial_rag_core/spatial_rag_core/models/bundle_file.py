@@ -100,7 +100,7 @@ def _metadata(model: WorldModel, trained: bool, training: Mapping[str, Any], ste
         architecture=encoder.architecture, z_dim=encoder.z_dim,
         action_dim=transition.action_dim, image_size=encoder.image_size, topk=transition.topk,
         uses_depth=encoder.use_depth, proprio_dim=encoder.proprio_dim,
-        transition=asdict(transition), step_sec=step_sec, history=history,
+        transition=asdict(transition), step_sec=float(step_sec), history=history,
         trained=trained, training=dict(training),
         normalisation={'mean': list(IMAGE_MEAN), 'std': list(IMAGE_STD)})
 
@@ -111,7 +111,7 @@ def _config(path: Path, metadata: BundleMetadata) -> WorldModelConfig:
             EncoderConfig(metadata.architecture, metadata.z_dim, metadata.image_size,
                           metadata.uses_depth, metadata.proprio_dim),
             TransitionConfig(**metadata.transition))
-    except (ConfigurationError, TypeError) as error:  # TypeError: a field of another version
+    except (ConfigurationError, TypeError) as error:  # TypeError: a value of another type
         raise BundleError(f'{path}: {error}; save the bundle anew') from error
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import zipfile
 
 from spatial_rag_core.errors import BundleError, ConfigurationError
+from spatial_rag_core.models.transition_config import TransitionConfig
 
 FORMAT_VERSION = 2
 METADATA_FILE = 'metadata.json'
@@ -60,12 +61,12 @@ class BundleMetadata:
     @property
     def uses_memory_pose(self) -> bool:
         """Whether it takes the memories' relative poses."""
-        return bool(self.transition.get('memory', True) and self.transition['memory_pose'])
+        return bool(self.transition['memory'] and self.transition['memory_pose'])
 
     @property
     def uses_memory_action(self) -> bool:
         """Whether it takes the memories' actions."""
-        return bool(self.transition.get('memory', True) and self.transition['memory_action'])
+        return bool(self.transition['memory'] and self.transition['memory_action'])
 
     def to_json(self) -> str:
         """Return it as JSON; raises BundleError where `training` holds what JSON cannot say."""
@@ -88,6 +89,7 @@ class BundleMetadata:
                               f'make the bundle again ({CREATE_HINT} PATH)')
         _check_version(values.get('format_version'))
         _check_fields(values)
+        _check_transition(values)
         return cls(**values)
 
 
@@ -147,3 +149,14 @@ def _check_fields(values: Mapping[str, object]) -> None:
         if type(values[name]) is not kind:
             raise BundleError(f'bundle metadata field {name} must be {kind.__name__}, got '
                               f'{values[name]!r}; make the bundle again ({CREATE_HINT} PATH)')
+
+
+def _check_transition(values: Mapping[str, Any]) -> None:
+    transition = values['transition']
+    if wrong := set(transition) ^ {f.name for f in fields(TransitionConfig)}:
+        raise BundleError(f'bundle metadata has missing or unknown fields {sorted(wrong)} of its '
+                          f'transition; make the bundle again ({CREATE_HINT} PATH)')
+    for name in ('z_dim', 'action_dim', 'topk'):
+        if transition[name] != values[name]:
+            raise BundleError(f'bundle metadata has {name} {values[name]!r}, its transition '
+                              f'{transition[name]!r}; make the bundle again ({CREATE_HINT} PATH)')

@@ -7,11 +7,17 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-_CHANNELS = (96, 64, 32, 24, 16, 3)
+_CHANNELS = (96, 64, 48, 32)
+_BLOCK = 4
 
 
 class Decoder(nn.Module):
-    """A seed of image_size/32 pixels a side, doubled five times by transposed convolutions."""
+    """
+    A seed of image_size/32 pixels a side, doubled three times by transposed convolutions.
+
+    The last convolution paints blocks of 4x4 pixels at once (Shi et al. 2016, arXiv:1609.05158):
+    as good as two more doublings, and cheaper to train.
+    """
 
     def __init__(self, z_dim: int, image_size: int) -> None:
         super().__init__()
@@ -20,7 +26,9 @@ class Decoder(nn.Module):
         layers: list[nn.Module] = []
         for channels_in, channels_out in pairwise(_CHANNELS):
             layers += [nn.ReLU(), nn.ConvTranspose2d(channels_in, channels_out, 4, 2, 1)]
-        self.net = nn.Sequential(*layers, nn.Sigmoid())
+        self.net = nn.Sequential(
+            *layers, nn.ReLU(), nn.Conv2d(_CHANNELS[-1], 3 * _BLOCK ** 2, 3, 1, 1),
+            nn.PixelShuffle(_BLOCK), nn.Sigmoid())
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         """Map z [B, z_dim] to RGB [B, 3, image_size, image_size] in 0..1."""

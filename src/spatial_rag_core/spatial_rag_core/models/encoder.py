@@ -102,11 +102,16 @@ class Encoder(nn.Module):
 
 
 class TinyEncoder(Encoder):
-    """Six convolutions, 1.5 MB: for a CPU at 20 Hz."""
+    """
+    Five convolutions, 1.5 MB: for a CPU at 20 Hz.
+
+    It begins with blocks of 2x2 pixels as channels, which halves the cost of full resolution.
+    """
 
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__(config, nn.Sequential(
-            *(_halve(i, o) for i, o in ((3, 16), (16, 32), (32, 64), (64, 128), (128, 128))),
+            nn.PixelUnshuffle(2),
+            *(_halve(i, o) for i, o in ((12, 32), (32, 64), (64, 128), (128, 128))),
             nn.Conv2d(128, FEATURE_CHANNELS, 1, bias=False),
             nn.BatchNorm2d(FEATURE_CHANNELS), nn.ReLU()))
 

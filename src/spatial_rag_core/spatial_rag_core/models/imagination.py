@@ -7,7 +7,6 @@ from spatial_rag_core.models.relative_pose import (
     bank_features,
     moved,
     pose_distances,
-    rotation_of,
     seen_from,
 )
 from spatial_rag_core.models.transition import Step, Transition
@@ -22,7 +21,7 @@ class Bank(NamedTuple):
     Memories that a rollout may choose from.
 
     z: [B, N, z_dim].  mask: bool [B, N], True for a real memory.  pose: [B, N, 9] as seen from
-    the start, see relative_pose.py.  action: what led there, [B, N, action_dim].
+    the start, see pose_arrays.py.  action: what led there, [B, N, action_dim].
     """
 
     z: torch.Tensor

@@ -36,8 +36,9 @@ class Imagined:
 
     z: latents, float32 [B, T, z_dim].  position: float32 [B, T, 3] [m] and rotation: float32
     [B, T, 3, 3], in the frame of the robot at the start.  sigma: expected RMS error of each
-    latent number, float32 [B, T].  memory_rows: which of the bank each step rests on, int64
-    [B, T, K], and weights: how much, float32 [B, T, K]; a weight of 0 is none.
+    latent number, float32 [B, T]; NaN where the model has no uncertainty.  memory_rows: which
+    of the bank each step rests on, int64 [B, T, K], and weights: how much, float32 [B, T, K]; a
+    weight of 0 is none.
     """
 
     z: Vector
@@ -50,10 +51,15 @@ class Imagined:
 
 def as_plans(actions: ArrayLike, action_dim: int) -> Vector:
     """Copy to float32 [B, T, action_dim]; raises ActionError for another shape or not finite."""
-    plans = np.array(actions, np.float32)
-    if plans.ndim != 3 or plans.shape[2] != action_dim or not plans.shape[1]:
+    try:
+        with np.errstate(over='ignore'):  # beyond float32 is infinite, which is told below
+            plans = np.array(actions, np.float32)
+    except (TypeError, ValueError) as error:
+        raise ActionError(f'actions are no numbers [B, T, {action_dim}] ({error}); check the '
+                          'planner') from error
+    if plans.ndim != 3 or plans.shape[2] != action_dim or not plans.size:
         raise ActionError(f'actions have shape {list(plans.shape)}, expected [B, T, {action_dim}] '
-                          'with T > 0')
+                          'with B, T > 0; check the planner')
     if not np.isfinite(plans).all():
         raise ActionError('actions are not finite; check the planner')
     return plans
@@ -67,10 +73,11 @@ def history_arrays(history: History | None, length: int, z_dim: int, action_dim:
     z = np.asarray(history.z, np.float32)[-length:]
     actions = np.asarray(history.actions, np.float32)[-length:]
     if z.ndim != 2 or z.shape[1] != z_dim or not np.isfinite(z).all():
-        raise LatentError(f'history has shape {list(z.shape)}, expected [C, {z_dim}], all finite')
+        raise LatentError(f'history has shape {list(z.shape)}, expected [C, {z_dim}], all finite; '
+                          'leave it out, or start it anew')
     if actions.ndim != 2 or actions.shape[1] != action_dim or not np.isfinite(actions).all():
         raise ActionError(f'actions of the history have shape {list(actions.shape)}, expected '
-                          f'[C, {action_dim}], all finite')
+                          f'[C, {action_dim}], all finite; leave it out, or start it anew')
     return z[None], actions[None]
 
 
@@ -80,11 +87,17 @@ def bank_arrays(bank: MemoryBank | None, z_dim: int, action_dim: int,
     bank = MemoryBank.empty(z_dim, action_dim) if bank is None else bank
     if bank.z.shape[1] != z_dim or bank.action.shape[1] != action_dim:
         raise LatentError(f'the bank has z_dim {bank.z.shape[1]} and action_dim '
-                          f'{bank.action.shape[1]}, this model {z_dim} and {action_dim}')
+                          f'{bank.action.shape[1]}, this model {z_dim} and {action_dim}; '
+                          'fill it with memories of this model')
     slots = 8
     while slots < len(bank):
         slots *= 2
-    filled = [np.concatenate([part, np.zeros((slots - len(bank), part.shape[1]), np.float32)])
-              for part in (bank.z, bank.pose, bank.action)]
-    mask = np.arange(slots) < len(bank)
-    return filled[0][None], mask[None], filled[1][None], filled[2][None]
+    z, pose, action = (_padded(part, slots) for part in (bank.z, bank.pose, bank.action))
+    return z[None], (np.arange(slots) < len(bank))[None], pose[None], action[None]
+
+
+def _padded(rows: Vector, slots: int) -> Vector:
+    """Rows [N, C] as float32, and zeros after them, [slots, C]."""
+    filled = np.zeros((slots, rows.shape[1]), np.float32)
+    filled[:len(rows)] = rows
+    return filled

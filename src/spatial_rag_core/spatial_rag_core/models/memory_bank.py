@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spatial_rag_core.errors import ActionError, LatentError, PoseError
-from spatial_rag_core.models.relative_pose import POSE_CHANNELS
-from spatial_rag_core.records import Memory, Pose, Vector
+from spatial_rag_core.errors import ActionError, InputError, LatentError, PoseError
+from spatial_rag_core.records import as_latent, Memory, Pose, Vector
 from spatial_rag_core.spatial.pose_arrays import (
     pose_array,
+    POSE_CHANNELS,
     pose_distances_m2,
     PoseArray,
     poses_seen_from,
@@ -37,16 +37,18 @@ class MemoryBank:
     action: Vector
 
     def __post_init__(self) -> None:
+        if self.z.ndim != 2:
+            raise LatentError(f'memories have shape {list(self.z.shape)}, expected [N, z_dim]')
         n = len(self.z)
-        if self.z.ndim != 2 or not np.isfinite(self.z).all():
-            raise LatentError(f'memories have shape {list(self.z.shape)}, expected [N, z_dim], '
-                              'all finite')
-        if self.pose.shape != (n, POSE_CHANNELS) or not np.isfinite(self.pose).all():
+        if self.pose.shape != (n, POSE_CHANNELS):
             raise PoseError(f'poses of memories have shape {list(self.pose.shape)}, expected '
-                            f'[{n}, {POSE_CHANNELS}], all finite')
-        if self.action.ndim != 2 or len(self.action) != n or not np.isfinite(self.action).all():
+                            f'[{n}, {POSE_CHANNELS}]; zeros where not known')
+        if self.action.ndim != 2 or len(self.action) != n:
             raise ActionError(f'actions of memories have shape {list(self.action.shape)}, '
-                              f'expected [{n}, action_dim], all finite')
+                              f'expected [{n}, action_dim]; zeros where not known')
+        _check_finite('latent', self.z, LatentError)
+        _check_finite('pose', self.pose, PoseError)
+        _check_finite('action', self.action, ActionError)
 
     def __len__(self) -> int:
         return len(self.z)
@@ -63,7 +65,7 @@ class MemoryBank:
         """
         Memories as seen from a pose; where a place was seen again, the newer view stands.
 
-        An action of another length than action_dim counts as not known.
+        An action of another length than action_dim counts as not known. Raises LatentError.
         """
         if not memories:
             return cls.empty(z_dim, action_dim)
@@ -73,7 +75,7 @@ class MemoryBank:
         for row, memory in enumerate(memories):
             if len(memory.action) == action_dim:
                 actions[row] = memory.action
-        z = np.array([memory.vector for memory in memories], np.float32)
+        z = np.array([as_latent(memory.vector, z_dim) for memory in memories])
         return cls(z[current], poses_seen_from(pose_array(pose), poses)[current],
                    actions[current])
 
@@ -87,4 +89,13 @@ def replaced_at(poses: PoseArray, timestamps: NDArray[np.float64]) -> NDArray[np
     """
     newer = timestamps[None, :] > timestamps[:, None] + _NEWER_BY_SEC  # [i, j]: j replaces i
     replaces = newer & (pose_distances_m2(poses, poses) < _SAME_PLACE_M2)
-    return np.where(replaces, timestamps[None, :], np.inf).min(axis=1, initial=np.inf)
+    first: NDArray[np.float64] = np.where(replaces, timestamps[None, :], np.inf).min(
+        axis=1, initial=np.inf)
+    return first
+
+
+def _check_finite(name: str, rows: Vector, error: type[InputError]) -> None:
+    is_finite = np.isfinite(rows).all(axis=1)
+    if not is_finite.all():
+        raise error(f'{name} of memory {int(is_finite.argmin())} is not finite; leave that memory '
+                    'out')

@@ -1,11 +1,8 @@
-"""Poses of memories as a network sees them, and how they change as the robot moves."""
+"""Poses of memories as a network sees them (see pose_arrays.py), and as the robot moves."""
 
 from __future__ import annotations
 
 import torch
-
-POSE_CHANNELS = 9
-"""Translation in the robot's frame [m] (3), first two columns of the relative rotation (3 + 3)."""
 
 DISPLACEMENT_CHANNELS = 6
 """Translation in the robot's frame [m] (3), rotation vector [rad] (3)."""
@@ -16,9 +13,10 @@ def rotation_of(rotation_vector: torch.Tensor) -> torch.Tensor:
     squared = (rotation_vector * rotation_vector).sum(dim=1)  # [B]
     is_tiny = squared < 1e-8
     angle = torch.where(is_tiny, torch.ones_like(squared), squared).sqrt()
-    # Near zero the series: the quotients below would lose all digits, and their gradients.
+    # Near zero the series, as 0/0 has no gradient; and 1 - cos(angle) would lose its digits.
     along = torch.where(is_tiny, 1.0 - squared / 6.0, torch.sin(angle) / angle)
-    across = torch.where(is_tiny, 0.5 - squared / 24.0, (1.0 - torch.cos(angle)) / (angle * angle))
+    half = torch.sin(0.5 * angle) / angle
+    across = torch.where(is_tiny, 0.5 - squared / 24.0, 2.0 * half * half)
     x, y, z = rotation_vector.unbind(dim=1)
     zero = torch.zeros_like(x)
     cross = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], dim=1).view(-1, 3, 3)

@@ -64,7 +64,7 @@ class Transition(nn.Module):
                                           nn.Linear(32, 1)) if config.uncertainty else None
 
     def warm_up(self, history_z: torch.Tensor, history_a: torch.Tensor) -> torch.Tensor:
-        """GRU state after past latents [B, C, z_dim] and actions [B, C, action_dim]; C may be 0."""
+        """GRU state after C latents [B, C, z_dim] and their actions [B, C, action_dim]."""
         hidden = history_z.new_zeros(len(history_z), self.hidden_dim)
         if self.carry_state:
             for index in range(history_z.shape[1]):
@@ -80,7 +80,7 @@ class Transition(nn.Module):
 
         z: [B, z_dim].  a: [B, action_dim].  retrieved: [B, K, z_dim]; K may be 0.
         mask: bool [B, K], True for a real memory; what other slots hold does not matter.
-        memory_pose: [B, K, 9], as seen from the robot now, see relative_pose.py.
+        memory_pose: [B, K, 9], as seen from the robot now, see pose_arrays.py.
         memory_action: [B, K, action_dim].  hidden: [B, hidden_dim], None: at rest.
         """
         h = self.advance(z, a, hidden)
@@ -95,7 +95,8 @@ class Transition(nn.Module):
         return self.recall(z, h, foreseen, latents, mask, memory_pose, memory_action)
 
     def advance(self, z: torch.Tensor, a: torch.Tensor,
-                 hidden: torch.Tensor | None) -> torch.Tensor:
+                hidden: torch.Tensor | None) -> torch.Tensor:
+        """GRU state after one more moment [B, hidden_dim]; arguments as for forward."""
         if not self.carry_state:
             hidden = None
         h: torch.Tensor = self.gru(torch.cat([z, self.action_proj(a)], dim=1), hidden)
@@ -112,7 +113,7 @@ class Transition(nn.Module):
                latents: torch.Tensor, mask: torch.Tensor, memory_pose: torch.Tensor | None,
                memory_action: torch.Tensor | None) -> Step:
         """Finish a step that has got as far as h; memory_pose as seen from where it leads."""
-        fused, weights = h, mask.to(h.dtype)
+        fused, weights = h, torch.zeros_like(mask, dtype=h.dtype)
         pointed = torch.zeros_like(z)
         if self.attention is not None and self.gate is not None:
             found = self.attention(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from spatial_rag_core.errors import ConfigurationError
-from spatial_rag_core.models.relative_pose import POSE_CHANNELS
+from spatial_rag_core.spatial.pose_arrays import POSE_CHANNELS
 
 Lookup = Literal['pose', 'latent', 'once']
 
@@ -53,8 +53,6 @@ class TransitionConfig:
         if self.lookup not in ('pose', 'latent', 'once'):
             raise ConfigurationError(
                 f"lookup must be 'pose', 'latent' or 'once', got {self.lookup!r}")
-        if self.lookup == 'pose' and self.memory and not self.memory_pose:
-            raise ConfigurationError("lookup 'pose' needs memory_pose: true")
 
     @property
     def extra_channels(self) -> int:

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 PoseArray = NDArray[np.float64]
 
+POSE_CHANNELS = 9
+"""Translation in the robot's frame [m] (3), first two columns of the relative rotation (3 + 3)."""
+
 _ANGLE_WEIGHT_M2 = 3.0
 
 
@@ -33,7 +36,8 @@ def poses_seen_from(pose: PoseArray, poses: PoseArray) -> Vector:
     Translation in the frame of `pose` [m], then the first two columns of the relative rotation
     (Zhou et al. 2019, On the Continuity of Rotation Representations, arXiv:1812.07035).
     """
-    return poses_seen_from_each(pose[None], poses[None])[0]
+    seen: Vector = poses_seen_from_each(pose[None], poses[None])[0]
+    return seen
 
 
 def poses_seen_from_each(pose: PoseArray, poses: PoseArray) -> Vector:
@@ -42,15 +46,17 @@ def poses_seen_from_each(pose: PoseArray, poses: PoseArray) -> Vector:
     apart = poses[:, :, :3] - pose[:, None, :3]
     translation = apart @ to_robot.transpose(0, 2, 1)
     turned = to_robot[:, None] @ rotation_matrices(poses[:, :, 3:])  # [B, N, 3, 3]
-    return np.concatenate([translation, turned[..., 0], turned[..., 1]],
-                          axis=2).astype(np.float32)
+    parts = [translation, turned[..., 0], turned[..., 1]]
+    seen: Vector = np.concatenate(parts, axis=2).astype(np.float32)
+    return seen
 
 
 def pose_distances_m2(a: PoseArray, b: PoseArray) -> NDArray[np.float64]:
     """|dp|^2 + 3 (1 - cos angle) [m^2] between poses a [N, 7] and b [M, 7], [N, M]."""
-    origin = b[:1, :3]  # near it the squares below keep their digits
+    origin = b[:1, :3].sum(axis=0)  # near it the squares below keep their digits; b may be empty
     p, q = a[:, :3] - origin, b[:, :3] - origin
     apart = np.square(p).sum(1)[:, None] + np.square(q).sum(1)[None, :] - 2.0 * (p @ q.T)
     # cos of the angle between two unit quaternions' rotations: 2 (qa . qb)^2 - 1.
     cos = 2.0 * np.square(a[:, 3:] @ b[:, 3:].T) - 1.0
-    return np.maximum(apart, 0.0) + _ANGLE_WEIGHT_M2 * (1.0 - cos)
+    distances: NDArray[np.float64] = np.maximum(apart, 0.0) + _ANGLE_WEIGHT_M2 * (1.0 - cos)
+    return distances

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import contextlib
 from dataclasses import dataclass
 import logging
+import math
 from pathlib import Path
+import pickle
+import signal
 import tempfile
 import time
 from typing import Any
 import warnings
 
 from spatial_rag_core.errors import ConfigurationError, TrainingError
+from spatial_rag_core.training.resuming import RemainingBatches, Resumable
 
 import lightning
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import (
     Callback,
     EarlyStopping,
@@ -86,64 +91,112 @@ def fit(module: lightning.LightningModule, training: Iterable[Any], validation: 
     """
     Train; the module ends with the weights of its best validation.
 
-    Raises TrainingError where the loss is not finite, or a checkpoint does not fit.
+    Resumed, it goes on with the batches and the lot that it would have had. Raises TrainingError
+    where what is watched is not finite, a checkpoint does not fit, or the folder cannot be
+    written; KeyboardInterrupt, with what to do in its message, where it is told to end.
     """
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         folder = options.folder or Path(scratch)
+        last = folder / 'last.ckpt'
+        if not options.resume:
+            forget(folder)
         best = ModelCheckpoint(folder, 'best', monitor=schedule.watch, save_weights_only=True,
                                enable_version_counter=False)
-        stopping = EarlyStopping(schedule.watch, patience=schedule.patience, check_finite=True)
-        trainer = _trainer(folder, schedule, options, [best, stopping])
+        trainer = _trainer(folder, schedule, options, best)
         started = time.monotonic()
-        _run(trainer, module, training, validation, _last(folder, options))
-        if best.best_model_score is None or not torch.isfinite(best.best_model_score):
-            raise TrainingError(f'{schedule.watch} never was finite in {trainer.global_step} '
-                                'steps; lower learning_rate, and check the episodes '
-                                '(spatial-rag data check)')
-        state = torch.load(best.best_model_path, map_location='cpu', weights_only=False)
-        module.load_state_dict(state['state_dict'])
-        return FitFigures(float(best.best_model_score), int(state['global_step']),
-                          trainer.global_step, time.monotonic() - started,
-                          trainer.global_step < schedule.steps)
+        with _ended_by_hand(folder, options), _failures_told(last, options):
+            trainer.fit(module, RemainingBatches(training, trainer), validation,
+                        ckpt_path=last if last.exists() else None, weights_only=True)
+        return _figures(module, trainer, best, schedule, time.monotonic() - started)
+
+
+def forget(folder: Path) -> None:
+    """Begin anew: nobody is to resume what was there before."""
+    with contextlib.suppress(OSError):
+        (folder / 'last.ckpt').unlink()
 
 
 def _trainer(folder: Path, schedule: Schedule, options: FitOptions,
-             callbacks: list[Callback]) -> lightning.Trainer:
-    if options.folder is not None:
-        callbacks.append(ModelCheckpoint(folder, 'last', every_n_train_steps=(
-            schedule.validate_every), enable_version_counter=False))
+             best: ModelCheckpoint) -> lightning.Trainer:
+    stopping = EarlyStopping(schedule.watch, patience=schedule.patience, check_finite=True)
+    callbacks: list[Callback] = [best, stopping, Resumable(best, stopping)]
+    if options.folder is not None:  # after each validation
+        callbacks.append(ModelCheckpoint(folder, 'last', enable_version_counter=False,
+                                         save_on_train_epoch_end=False))
     if options.progress:
         callbacks.append(TQDMProgressBar(refresh_rate=10, leave=True))
-    logger = (False if options.folder is None
-              else TensorBoardLogger(str(folder), name='', version='tensorboard'))
-    return lightning.Trainer(
-        max_steps=schedule.steps,
-        val_check_interval=min(schedule.validate_every, schedule.steps),
-        check_val_every_n_epoch=None, limit_train_batches=schedule.steps, callbacks=callbacks,
-        logger=logger, gradient_clip_val=1.0, num_sanity_val_steps=0, log_every_n_steps=50,
-        enable_progress_bar=options.progress, enable_model_summary=False,
-        default_root_dir=str(folder), accelerator=options.accelerator, devices=options.devices,
-        num_nodes=options.num_nodes, strategy=options.strategy, use_distributed_sampler=False)
-
-
-def _last(folder: Path, options: FitOptions) -> Path | None:
-    last = folder / 'last.ckpt'
-    return last if options.resume and last.exists() else None
-
-
-def _run(trainer: lightning.Trainer, module: lightning.LightningModule, training: Iterable[Any],
-         validation: Iterable[Any], last: Path | None) -> None:
     try:
-        trainer.fit(module, training, validation, ckpt_path=last, weights_only=False)
-    except (RuntimeError, KeyError, EOFError) as error:
-        if last is None:
+        return lightning.Trainer(
+            max_steps=schedule.steps,
+            val_check_interval=min(schedule.validate_every, schedule.steps),
+            check_val_every_n_epoch=None, limit_train_batches=schedule.steps,
+            callbacks=callbacks, gradient_clip_val=1.0, num_sanity_val_steps=0,
+            logger=False if options.folder is None else TensorBoardLogger(
+                str(folder), name='', version='tensorboard'),
+            enable_progress_bar=options.progress, enable_model_summary=False,
+            default_root_dir=str(folder), accelerator=options.accelerator,
+            devices=options.devices, num_nodes=options.num_nodes, strategy=options.strategy,
+            use_distributed_sampler=False)
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f'cannot train on accelerator {options.accelerator!r}, devices {options.devices!r}, '
+            f'strategy {options.strategy!r} ({_first_line(error)}); leave them at auto') from error
+
+
+def _figures(module: lightning.LightningModule, trainer: lightning.Trainer,
+             best: ModelCheckpoint, schedule: Schedule, seconds: float) -> FitFigures:
+    score, steps = (float(trainer.callback_metrics[name]) for name in ('fit/best', 'fit/steps'))
+    newest = float(trainer.callback_metrics.get(schedule.watch, score))
+    if not (math.isfinite(score) and math.isfinite(newest)):
+        raise TrainingError(f'{schedule.watch} is {newest} after {steps:.0f} steps; lower '
+                            'learning_rate, and check the episodes (spatial-rag data check)')
+    assert best.dirpath is not None
+    state = torch.load(Path(best.dirpath, 'best.ckpt'), map_location='cpu', weights_only=True)
+    module.load_state_dict(state['state_dict'])
+    return FitFigures(score, int(state['global_step']), int(steps), seconds,
+                      steps < schedule.steps)
+
+
+@contextlib.contextmanager
+def _ended_by_hand(folder: Path, options: FitOptions) -> Iterator[None]:
+    """Lightning ends the program on Ctrl-C and SIGTERM, and is deaf to Ctrl-C from then on."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as end:
+        if signal.getsignal(signal.SIGINT) != before:
+            signal.signal(signal.SIGINT, before)
+        raise KeyboardInterrupt(
+            'interrupted' if options.folder is None or not (folder / 'last.ckpt').exists()
+            else f'interrupted; {folder} holds what was trained, go on with --resume') from end
+
+
+@contextlib.contextmanager
+def _failures_told(last: Path, options: FitOptions) -> Iterator[None]:
+    """Name what to do about what Lightning and torch raise."""
+    resumed = options.resume and last.exists()
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(f'{last.parent}: cannot be written ({error}); choose a folder that '
+                            'can be written and has space') from error
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(f'the device has too little memory ({_first_line(error)}); lower '
+                            'batch_size') from error
+    except (RuntimeError, LookupError, ValueError, TypeError, EOFError, pickle.PickleError,
+            ) as error:
+        if not resumed:
             raise
-        reason = str(error).strip().partition('\n')[0]
-        raise TrainingError(f'{last}: cannot go on from here ({reason}); train anew without '
-                            '--resume, or with the configuration that it began with') from error
+        raise TrainingError(f'{last}: cannot go on from here ({_first_line(error)}); train anew '
+                            'without --resume, or with the configuration that it began with',
+                            ) from error
 
 
-@contextmanager
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition('\n')[0]
+
+
+@contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Silence advice on how many processes to load with; errors and warnings of ours stay."""
     logger = logging.getLogger('lightning.pytorch')

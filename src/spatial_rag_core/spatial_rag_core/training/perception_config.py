@@ -9,7 +9,7 @@ from spatial_rag_core.errors import ConfigurationError
 _POSITIVE = ('training_steps', 'passes_at_most', 'learning_rate', 'validate_every', 'patience',
              'temperature', 'near_m', 'near_deg')
 _NOT_NEGATIVE = ('weight_decay', 'reconstruction_weight', 'edge_weight', 'place_weight',
-                 'covariance_weight', 'smooth_weight', 'latent_noise', 'brightness', 'colour')
+                 'covariance_weight', 'latent_noise', 'brightness', 'colour', 'shift_px')
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class PerceptionConfig:
     neighbour of each, from maps_per_batch maps.  learning_rate (highest), weight_decay: of AdamW.
     validate_every, patience: steps between validations, and validations without a better one.
 
-    A weight of 0 switches its term off.  reconstruction_weight: absolute error of the picture.
-    edge_weight: of differences between pixels side by side.  place_weight: the same place is
-    nearer than others, at `temperature`; the same place lies within near_m [m] and near_deg.
-    covariance_weight: the numbers of a latent tell different things.  smooth_weight: squared
-    distance of neighbours.
+    A weight of 0 switches its term off.  reconstruction_weight: squared error of the picture.
+    edge_weight: absolute error of differences between pixels side by side.  place_weight: the
+    same place, within near_m [m] and near_deg, is nearer than others, at `temperature`.
+    covariance_weight: the numbers of a latent tell different things.
 
     latent_noise: deviation of what is added to a latent before it is decoded.  brightness,
-    colour: deviation of the factors on a whole picture and on each of its channels.
+    colour: deviation of the logarithm of the factors on a whole picture and on each channel.
+    shift_px: pictures are moved by up to so many pixels.
     drop_inputs: share of pictures that are seen without depth, and without proprioception.
     """
 
@@ -37,21 +37,21 @@ class PerceptionConfig:
     passes_at_most: int = 60
     batch_size: int = 128
     maps_per_batch: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 4e-3
     weight_decay: float = 1e-4
     validate_every: int = 200
     patience: int = 6
     reconstruction_weight: float = 1.0
     edge_weight: float = 0.0
-    place_weight: float = 0.01
+    place_weight: float = 0.003
     temperature: float = 0.2
     near_m: float = 0.5
     near_deg: float = 20.0
-    covariance_weight: float = 0.005
-    smooth_weight: float = 0.0
-    latent_noise: float = 0.05
+    covariance_weight: float = 0.001
+    latent_noise: float = 0.1
     brightness: float = 0.0
     colour: float = 0.0
+    shift_px: int = 0
     drop_inputs: float = 0.3
 
     def __post_init__(self) -> None:

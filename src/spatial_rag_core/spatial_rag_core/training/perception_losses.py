@@ -5,13 +5,10 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-_WIDTH = 0.02
-"""Below this error [0..1] the reconstruction loss is a square, above it a straight line."""
-
 
 def picture_error(shown: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-    """Charbonnier's loss (Charbonnier et al. 1994) of pictures [B, 3, H, W] in 0..1."""
-    return ((shown - true).square() + _WIDTH ** 2).sqrt().mean() - _WIDTH
+    """Mean squared error of pictures [B, 3, H, W] in 0..1."""
+    return (shown - true).square().mean()
 
 
 def edge_error(shown: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
@@ -35,12 +32,6 @@ def place_contrast(z: torch.Tensor, near: torch.Tensor, far: torch.Tensor,
     others = torch.logsumexp(score.masked_fill(~far, -torch.inf), dim=1, keepdim=True)
     surprise = functional.softplus(others - score).masked_fill(~near, 0.0)
     return surprise.sum() / near.sum().clamp(min=1)
-
-
-def neighbour_distance(z: torch.Tensor) -> torch.Tensor:
-    """Mean squared distance of the first half of z [B, z_dim] to the second."""
-    half = len(z) // 2
-    return (z[:half] - z[half:]).square().mean()
 
 
 def shared_variance(z: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,6 @@ from spatial_rag_core.training.pair_sampler import PairBatch
 from spatial_rag_core.training.perception_config import PerceptionConfig
 from spatial_rag_core.training.perception_losses import (
     edge_error,
-    neighbour_distance,
     picture_error,
     place_contrast,
     shared_variance,
@@ -47,8 +46,8 @@ class PerceptionModule(lightning.LightningModule):
 
     def training_step(self, batch: PairBatch, batch_index: int) -> torch.Tensor:
         """Return the loss of a batch."""
-        true = as_pictures(batch.rgb)
-        z = self._latents(self._jittered(true), *self._dropped(batch))
+        true, depth_m = shifted(as_pictures(batch.rgb), batch.depth_m, self.config.shift_px)
+        z = self._latents(self._jittered(true), *self._dropped(depth_m, batch.proprio))
         shown = self.decoder(z + self.config.latent_noise * torch.randn_like(z))
         loss, terms = self._loss(z, shown, true, batch)
         self.log_dict({f'train/{name}': value for name, value in terms.items()}, prog_bar=True)
@@ -88,7 +87,6 @@ class PerceptionModule(lightning.LightningModule):
             ('edge', config.edge_weight, lambda: edge_error(shown, true)),
             ('place', config.place_weight, lambda: place_contrast(
                 z, batch.near, batch.far, config.temperature)),
-            ('smooth', config.smooth_weight, lambda: neighbour_distance(z)),
             ('covariance', config.covariance_weight, lambda: shared_variance(z))]
         values = {name: term() for name, weight, term in terms if weight}
         total = torch.zeros((), device=z.device)
@@ -107,17 +105,33 @@ class PerceptionModule(lightning.LightningModule):
         jittered: torch.Tensor = (rgb * factor.exp()).clamp(0.0, 1.0)
         return jittered
 
-    def _dropped(self, batch: PairBatch) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    def _dropped(self, depth_m: torch.Tensor | None, proprio: torch.Tensor | None,
+                 ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
         """Depth and proprioception, unknown in some rows."""
-        depth_m, proprio = batch.depth_m, batch.proprio
-        lot = torch.rand(2, len(batch.rgb), device=batch.rgb.device) < self.config.drop_inputs
+        share = self.config.drop_inputs
         if depth_m is not None:
-            depth_m = depth_m.masked_fill(lot[0][:, None, None, None], 0.0)
+            lot = torch.rand(len(depth_m), 1, 1, 1, device=depth_m.device)
+            depth_m = depth_m.masked_fill(lot < share, 0.0)
         if proprio is not None:
-            proprio = proprio.masked_fill(lot[1][:, None], torch.nan)
+            lot = torch.rand(len(proprio), 1, device=proprio.device)
+            proprio = proprio.masked_fill(lot < share, torch.nan)
         return depth_m, proprio
 
 
 def as_pictures(rgb: torch.Tensor) -> torch.Tensor:
     """Bytes [B, S, S, 3] as the networks take them, [B, 3, S, S] in 0..1."""
     return rgb.permute(0, 3, 1, 2).float() / 255.0
+
+
+def shifted(rgb: torch.Tensor, depth_m: torch.Tensor | None, limit_px: int,
+            ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Pictures [B, 3, S, S] and their depth, moved by up to limit_px; borders are drawn out."""
+    if not limit_px:
+        return rgb, depth_m
+    side = torch.arange(rgb.shape[2], device=rgb.device)
+    by = torch.randint(-limit_px, limit_px + 1, (2, len(rgb), 1), device=rgb.device)
+    down, across = (side + by).clamp(0, len(side) - 1)  # each [B, S]
+    row = torch.arange(len(rgb), device=rgb.device)[:, None, None]
+    place = row, slice(None), down[:, :, None], across[:, None, :]
+    # Indices around a slice put the channels last: [B, S, S, C].
+    return rgb[place].movedim(3, 1), None if depth_m is None else depth_m[place].movedim(3, 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints, TypeVar
+from typing import Any, ClassVar, get_type_hints, TypeVar
 
 from spatial_rag_core.errors import ConfigurationError, TrainingError
 from spatial_rag_core.models.encoder import EncoderConfig
@@ -33,6 +33,9 @@ class TrainingConfig:
     transition: TransitionConfig = field(default_factory=TransitionConfig)
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
+
+    FOR_RECORDINGS: ClassVar[Mapping[str, Any]] = {}
+    """What is otherwise where a recording is all there is."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2 ** 32:

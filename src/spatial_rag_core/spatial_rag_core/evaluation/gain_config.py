@@ -1,0 +1,114 @@
+"""What the experiment on retrieval does: which models, on how many maps, how long."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from spatial_rag_core.data.generate_plan import GenerateConfig
+from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.models.transition_config import TransitionConfig
+from spatial_rag_core.training.dynamics_config import DynamicsConfig
+from spatial_rag_core.training.map_memory import FenceConfig
+from spatial_rag_core.training.training_config import TrainingConfig
+
+TRAINED = ('memory', 'none', 'none_long', 'none_twice', 'plain', 'pose_only', 'latent_only')
+"""Variants with a training of their own."""
+
+CONTROLS = ('memory_empty', 'memory_wrong_map', 'memory_shuffled', 'memory_random')
+"""The model with memory, given other memories than the robot's own."""
+
+UNTRAINED = ('knn', 'oracle')
+"""Predictions without a model: a memory's latent as it is."""
+
+EVERYWHERE = ('memory', 'none', *CONTROLS)
+
+_LONG_HISTORY = 12
+_HIDDEN_WITHOUT_MEMORY = 192  # as many parameters as with memory, to within 1 %
+
+
+@dataclass(frozen=True)
+class GainConfig:
+    """
+    The experiment; raises ConfigurationError for a value out of its range.
+
+    sizes: training maps, ascending.  seeds: each draws other maps and other weights.
+    horizons: steps ahead.  test_every: moments between two test windows.  tour_steps: moments of
+    the drives through a changed map.
+    """
+
+    sizes: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    horizons: tuple[int, ...] = (1, 5, 15, 50)
+    valid_maps: int = 12
+    test_maps: int = 20
+    test_every: int = 16
+    steps_per_episode: int = 400
+    tour_steps: int = 800
+    perception_steps: int = 1200
+    dynamics_steps: int = 2000
+    adaptation_maps: int = 12
+    finetune_steps: tuple[int, ...] = (10, 30, 100, 300)
+    finetune_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        if list(self.sizes) != sorted(set(self.sizes)) or not self.sizes or self.sizes[0] < 1:
+            raise ConfigurationError(f'sizes must ascend from 1 on, got {self.sizes}')
+        if not self.seeds:
+            raise ConfigurationError('seeds must name at least one')
+
+    @classmethod
+    def short(cls) -> GainConfig:
+        """Minutes instead of hours, one seed: to see that it runs, and which way it points."""
+        return cls(sizes=(4, 16, 64), seeds=(0,), valid_maps=6, test_maps=8, test_every=24,
+                   perception_steps=300, dynamics_steps=500, adaptation_maps=4, tour_steps=600,
+                   finetune_steps=(10, 100), finetune_rates=(3e-4, 1e-3), quick=True)
+
+    @property
+    def episodes(self) -> GenerateConfig:
+        """The data: two drives through each map."""
+        return GenerateConfig(
+            maps=self.sizes[-1], valid_maps=self.valid_maps, test_maps=self.test_maps,
+            episodes_per_map=2, steps=self.steps_per_episode, with_depth=False)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the results depend on beside sizes and seeds, as JSON can say it."""
+        facts = asdict(self)
+        for name in ('sizes', 'seeds', 'horizons', 'quick'):
+            del facts[name]
+        return facts
+
+    @property
+    def sizes_of(self) -> dict[str, tuple[int, ...]]:
+        """Which variants are tried at which sizes: most controls at the largest alone."""
+        return {variant: self.sizes if variant in EVERYWHERE else self.sizes[-1:]
+                for variant in (*TRAINED, *CONTROLS, *UNTRAINED)}
+
+    @property
+    def test_fence(self) -> FenceConfig:
+        """Memories for fifty steps: all within reach of the drive."""
+        return replace(self.training.dynamics.fence, reach_m=14.0, most=512)
+
+    def transition(self, variant: str) -> TransitionConfig:
+        """The structure of a trained variant."""
+        full = self.training.transition
+        match variant:
+            case 'none' | 'none_long' | 'none_twice':
+                return replace(full, memory=False, hidden_dim=_HIDDEN_WITHOUT_MEMORY)
+            case 'plain':
+                return replace(full, memory_pose=False, memory_action=False, pointer=False,
+                               lookup='once')
+            case 'pose_only':
+                return replace(full, memory_pose=False, memory_action=False, pointer=False)
+            case 'latent_only':
+                return replace(full, lookup='latent')
+        return full
+
+    def dynamics(self, variant: str) -> DynamicsConfig:
+        """How a trained variant is trained."""
+        steps = self.dynamics_steps * (2 if variant == 'none_twice' else 1)
+        base = replace(self.training.dynamics, training_steps=steps)
+        return replace(base, history=_LONG_HISTORY) if variant == 'none_long' else base

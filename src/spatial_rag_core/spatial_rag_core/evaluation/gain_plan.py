@@ -1,0 +1,36 @@
+"""A folder of results belongs to one experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+import json
+from pathlib import Path
+from typing import Any
+
+from spatial_rag_core.errors import TrainingError
+from spatial_rag_core.evaluation.results import ExperimentPlan
+
+_MAY_DIFFER = {'sizes', 'seeds', 'sizes_of', 'command', 'date', 'machine', 'software'}
+
+
+def require_same_plan(folder: Path, plan: ExperimentPlan) -> None:
+    """Raise TrainingError where the folder holds results of another configuration."""
+    if not (folder / 'plan.json').exists():
+        return
+    before, now = (_flat(asdict(one)) for one in (ExperimentPlan.load(folder), plan))
+    for name in sorted(set(before) | set(now)):
+        if name.partition('.')[0] not in _MAY_DIFFER and before.get(name) != now.get(name):
+            raise TrainingError(f'{folder}: holds results with {name} {before.get(name)}, this '
+                                f'is {now.get(name)}; choose another folder, or delete it')
+
+
+def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, str]:
+    """Nested names joined by dots, values as JSON."""
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f'{prefix}{name}.')
+        else:
+            flat[f'{prefix}{name}'] = json.dumps(value)
+    return flat

@@ -1,0 +1,113 @@
+"""Does memory make predictions better, and with how few examples? Trained and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import as_completed, ProcessPoolExecutor
+from dataclasses import dataclass
+import multiprocessing
+import os
+from pathlib import Path
+
+from spatial_rag_core.evaluation.gain_adaptation import HORIZON, measure_adaptation
+from spatial_rag_core.evaluation.gain_baselines import best_memory, nearest_memory
+from spatial_rag_core.evaluation.gain_config import CONTROLS, GainConfig, TRAINED, UNTRAINED
+from spatial_rag_core.evaluation.gain_models import GainTrial
+from spatial_rag_core.evaluation.gain_pictures import draw_examples
+from spatial_rag_core.evaluation.open_loop import BankOf, compare, open_loop, OpenLoop
+from spatial_rag_core.evaluation.other_memories import (
+    no_memory,
+    other_maps_memory,
+    random_memory,
+    shuffled_memory,
+)
+from spatial_rag_core.evaluation.results import calibration_pairs, CellResult
+from spatial_rag_core.training.train_dynamics import TrainedDynamics
+from spatial_rag_core.training.windows import WindowSet
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Job:
+    """One seed at one size."""
+
+    config: GainConfig
+    folder: Path
+    maps: int
+    seed: int
+
+
+def run_experiment(folder: Path, config: GainConfig, workers: int,
+                   tell: Callable[[str], None]) -> None:
+    """
+    Train and measure what is not there yet; small sizes first.
+
+    folder: holds episodes.h5 already, and gets results as evaluation/results.py lays them out.
+    An interrupted experiment goes on where it was when it is called again.
+    """
+    jobs = [Job(config, folder, maps, seed) for maps in config.sizes for seed in config.seeds]
+    with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn')) as pool:
+        waiting = {pool.submit(run_job, job): job for job in jobs}
+        for count, future in enumerate(as_completed(waiting), start=1):
+            future.result()
+            job = waiting[future]
+            tell(f'{count} of {len(jobs)}: {job.maps} maps, seed {job.seed}')
+
+
+def run_job(job: Job) -> None:
+    """Train and measure all variants of one seed at one size that are not there yet."""
+    torch.set_num_threads(1)
+    trial = GainTrial(job.config, job.folder, job.maps, job.seed)
+    for variant in TRAINED:
+        path = CellResult.path(job.folder, variant, job.maps, job.seed)
+        if job.maps in job.config.sizes_of[variant] and not path.exists():
+            for cell in _cells(job, trial, variant):
+                cell.save(job.folder)
+    if job.maps == job.config.sizes[-1]:
+        if not (job.folder / 'adaptation' / f'{job.seed}.json').exists():
+            measure_adaptation(trial).save(job.folder)
+        if job.seed == job.config.seeds[0]:
+            draw_examples(trial, job.folder)
+
+
+def _cells(job: Job, trial: GainTrial, variant: str) -> Iterator[CellResult]:
+    """The variant's own cell comes last: where it is there, all that rests on it are."""
+    trained = trial.trained(variant)
+    windows = trial.test_windows(job.config.dynamics(variant).history)
+    if variant == 'memory':
+        yield from _controls(job, trial, trained, windows)
+    found = open_loop(trained.network, windows, job.config.horizons)
+    column = job.config.horizons.index(HORIZON) if HORIZON in job.config.horizons else -1
+    yield _cell(job, trial, variant, found, windows, seconds=trained.figures.seconds,
+                training_steps=trained.figures.steps,
+                parameters=sum(part.numel() for part in trained.network.parameters()),
+                sigma=calibration_pairs(found.sigma[:, column], np.sqrt(found.error[:, column])))
+
+
+def _controls(job: Job, trial: GainTrial, trained: TrainedDynamics,
+              windows: WindowSet) -> Iterator[CellResult]:
+    banks: dict[str, BankOf] = {
+        'memory_empty': no_memory, 'memory_wrong_map': other_maps_memory(job.seed),
+        'memory_shuffled': shuffled_memory(job.seed), 'memory_random': random_memory(job.seed)}
+    for name in CONTROLS:
+        found = open_loop(trained.network, windows, job.config.horizons, banks[name])
+        yield _cell(job, trial, name, found, windows)
+    if job.maps == job.config.sizes[-1]:
+        predictors = {'knn': nearest_memory(trained.network), 'oracle': best_memory}
+        for name in UNTRAINED:
+            yield _cell(job, trial, name, compare(predictors[name], windows,
+                                                  job.config.horizons), windows)
+
+
+def _cell(job: Job, trial: GainTrial, variant: str, found: OpenLoop, windows: WindowSet,
+          **facts: object) -> CellResult:
+    return CellResult(
+        variant, job.maps, job.seed, found.by_map([track.map_id for track in windows.tracks]),
+        training_frames=sum(map(len, trial.train_episodes)), **facts)  # type: ignore[arg-type]
+
+
+def default_workers() -> int:
+    """As many as there are cores: each training keeps to one."""
+    return os.cpu_count() or 1
