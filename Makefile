@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup ready build run test test-fast lint bench bench-peers torture clean distclean
+.PHONY: help setup ready build run test test-fast lint bench bench-peers torture train clean distclean
 
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 IN_ENV := cd $(ROOT) && source scripts/env.sh || exit 1
@@ -84,6 +84,13 @@ bench-peers: ready $(PEERS)/ready  ## bounded queries beside eMEM and LanceDB (m
 
 torture: ready  ## a thousand kill -9 on a writing process (KILLS=1000)
 	@$(IN_ENV); python src/spatial_rag_core/test/memory/torture kills --kills $(or $(KILLS),1000)
+
+# A relative path in TRAIN_ARGS is the clone's.
+train: ready  ## a bundle from simulated drives: artifacts/encoder_transition.pt (TRAIN_ARGS='…')
+	@$(IN_ENV); \
+	spatial-rag data generate data/rooms2d.h5 --maps 160 --valid-maps 16 --test-maps 24 \
+	  --episodes-per-map 2 --steps 300 --no-depth --workers $$(nproc) \
+	&& spatial-rag train --data data/rooms2d.h5 $(TRAIN_ARGS)
 
 clean:  ## remove what was built
 	@rm -rf $(addprefix $(ROOT)/,build install log .mypy_cache .ruff_cache .pytest_cache)

@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from spatial_rag_bringup.defaults import model_file, name_model, parameter_file
+from spatial_rag_bringup.defaults import (
+    model_file,
+    name_model,
+    parameter_file,
+    state_folder,
+)
+from spatial_rag_bringup.memory_choice import memory_of_model
 from spatial_rag_bringup.parameter_values import choose, ParameterFile
 from spatial_rag_core.errors import SpatialRagError
 
@@ -27,10 +33,12 @@ def generate_launch_description() -> LaunchDescription:
                               description='Parameters of the nodes (YAML)'),
         DeclareLaunchArgument('model_path', default_value='',
                               description='Model bundle; empty: that of params_file, else '
-                                          'WM_CHECKPOINT_PATH, else an untrained one is made'),
+                                          'WM_CHECKPOINT_PATH, else the one that ships; for '
+                                          'other sizes than its own an untrained one is made'),
         DeclareLaunchArgument('memory_path', default_value='',
                               description='Memory file, made where it is missing; empty: that of '
-                                          'params_file, else spatial_rag/memory.db in ROS_HOME'),
+                                          'params_file, else spatial_rag/memory.db in ROS_HOME, '
+                                          'or one beside it where that is of another model'),
         DeclareLaunchArgument('composition', default_value='false', choices=['true', 'false'],
                               description='Run the four nodes in one process'),
         DeclareLaunchArgument('log_level', default_value='info',
@@ -47,8 +55,9 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     file = ParameterFile(Path(_value(context, 'params_file')), _value(context, 'namespace'))
     model = choose(_value(context, 'model_path'), file, ('encoder', 'transition_predictor'),
                    'model_path', _default_model)
+    remarks = [name_model(Path(model.value).expanduser()) if model.value else 'no model']
     memory = choose(_value(context, 'memory_path'), file, ('memory_writer', 'retriever'),
-                    'memory_path', str)
+                    'memory_path', lambda: _default_memory(model.value, remarks))
     paths = {name: choice.value for name, choice in
              (('model_path', model), ('memory_path', memory))
              if choice.value and choice.must_be_passed}
@@ -63,8 +72,7 @@ def _nodes(context: LaunchContext) -> list[LaunchDescriptionEntity]:
                   respawn_delay=1.0,
                   arguments=['--ros-args', '--log-level', LaunchConfiguration('log_level')])
              for name, executable in executables.items()]
-    remark = name_model(Path(model.value).expanduser()) if model.value else 'no model'
-    return [LogInfo(msg=remark), *nodes]
+    return [LogInfo(msg='; '.join(remarks)), *nodes]
 
 
 def _default_model() -> str:
@@ -73,6 +81,15 @@ def _default_model() -> str:
         return str(model_file())
     except SpatialRagError:
         return ''
+
+
+def _default_memory(model: str, remarks: list[str]) -> str:
+    """Empty where the nodes' own default serves."""
+    path = state_folder() / 'memory.db'
+    chosen = memory_of_model(path, Path(model))
+    if chosen.remark:
+        remarks.append(chosen.remark)
+    return '' if chosen.path == path else str(chosen.path)
 
 
 def _value(context: LaunchContext, name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import subprocess
 
 from spatial_rag_core.errors import BundleError, SpatialRagError
-from spatial_rag_core.models.bundle_metadata import read_metadata
+from spatial_rag_core.models.bundle_metadata import BundleMetadata, read_metadata
 from spatial_rag_core.settings import Settings
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
@@ -23,21 +23,41 @@ def parameter_file() -> Path:
     return Path(get_package_share_directory('spatial_rag_bringup')) / 'config' / 'robot.yaml'
 
 
+def shipped_model() -> Path:
+    """Where the trained bundle of this package is installed; it may be absent."""
+    return Path(get_package_share_directory('spatial_rag_bringup'), 'models',
+                'encoder_transition.pt')
+
+
 def model_file() -> Path:
     """
-    The model bundle: WM_CHECKPOINT_PATH, or an untrained one that is made on first use.
+    The model bundle, where no argument and no parameter file names one.
 
-    No trained one ships with this version. Raises BundleError where none can be made.
+    WM_CHECKPOINT_PATH; else the one that ships, where it has the sizes that the environment asks
+    for; else an untrained one of those sizes, made on first use. Raises BundleError where the one
+    that ships cannot be read, or none can be made.
     """
     settings = Settings.from_environment()
     if settings.checkpoint_path:
         return Path(settings.checkpoint_path)
-    size = 'tiny' if settings.use_tiny_models else 'resnet18'
-    path = state_folder() / (f'untrained-{size}-z{settings.z_dim}-a{settings.action_dim}'
-                             f'-i{settings.image_size}-k{settings.topk}.pt')
+    shipped = shipped_model()
+    if shipped.is_file() and _suits(read_metadata(shipped), settings):
+        return shipped
+    path = state_folder() / (f'untrained-{_architecture(settings)}-z{settings.z_dim}'
+                             f'-a{settings.action_dim}-i{settings.image_size}-k{settings.topk}.pt')
     if not path.exists():
         _make_untrained(path)
     return path
+
+
+def _suits(metadata: BundleMetadata, settings: Settings) -> bool:
+    """TOPK is left open: a bundle takes the best of what it is given."""
+    return (metadata.architecture, metadata.z_dim, metadata.action_dim, metadata.image_size) == (
+        _architecture(settings), settings.z_dim, settings.action_dim, settings.image_size)
+
+
+def _architecture(settings: Settings) -> str:
+    return 'tiny' if settings.use_tiny_models else 'resnet18'
 
 
 def _make_untrained(path: Path) -> None:
@@ -60,7 +80,7 @@ def describe_model(path: Path) -> str:
     """Which model it is, and whether it has learned anything; raises BundleError."""
     metadata = read_metadata(path)
     if metadata.trained:
-        return f'model {path} ({metadata.architecture}, {metadata.model_id})'
+        return f'model {path} (trained, {metadata.architecture}, {metadata.model_id})'
     return (f'model {path} is UNTRAINED: good for trying the stack, its predictions mean '
             'nothing; name a trained one with MODEL, model_path or WM_CHECKPOINT_PATH')
 

@@ -75,7 +75,8 @@ def parse(argv: Sequence[str] | None = None) -> RunOptions:
     parser.add_argument('--composition', type=_boolean, default=False, metavar='true|false',
                         help='the four nodes in one process')
     parser.add_argument('--memory', type=Path, help='memory file, made where it is missing')
-    parser.add_argument('--model', type=Path, help='model bundle')
+    parser.add_argument('--model', type=Path, help='model bundle; default: WM_CHECKPOINT_PATH, '
+                        'else the one that ships')
     parser.add_argument('--rate', type=_number, default=1.0, help='speed of the recording')
     parser.add_argument('--loop', type=_boolean, default=False, metavar='true|false',
                         help='play the recording again and again')

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spatial_rag_bringup.defaults import model_file, state_folder
+from spatial_rag_bringup.memory_choice import memory_of_model
 from spatial_rag_bringup.parameter_values import choose, ParameterFile
 from spatial_rag_bringup.run_options import RunOptions
 from spatial_rag_core.data.bag_roles import BagRoles, find_roles, is_own_topic
@@ -55,9 +56,10 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
     file = ParameterFile(options.params_file, options.namespace)
     model = choose(str(options.model or ''), file, MODEL_NODES, 'model_path',
                    lambda: str(model_file()))
+    remarks: list[str] = []
     memory = choose(str(options.memory or ''), file, MEMORY_NODES, 'memory_path',
-                    lambda: str(state_folder() / f'memory-{_place(options)}.db'))
-    remarks = [f'memory {memory.value}']
+                    lambda: _default_memory(options, Path(model.value), remarks))
+    remarks.insert(0, f'memory {memory.value}')
     for choice, names, key in ((model, MODEL_NODES, 'model_path'),
                                (memory, MEMORY_NODES, 'memory_path')):
         if choice.must_be_passed:
@@ -95,6 +97,14 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
 
 def _simulated_robot(options: RunOptions) -> list[str]:
     return ['simulated_robot_node', '--params-file', str(options.params_file)]
+
+
+def _default_memory(options: RunOptions, model: Path, remarks: list[str]) -> str:
+    """One for each place; beside it one for each further model."""
+    chosen = memory_of_model(state_folder() / f'memory-{_place(options)}.db', model)
+    if chosen.remark:
+        remarks.append(chosen.remark)
+    return str(chosen.path)
 
 
 def _place(options: RunOptions) -> str:

@@ -113,7 +113,7 @@ class Counters:
 
 
 class StackFigures:
-    """All that is measured in one run."""
+    """All that is measured in one run; model_id, is_trained: of the bundle, None: not told."""
 
     def __init__(self) -> None:
         self.frames, self.latent, self.latent_next = Stream(), Stream(), Stream()
@@ -125,6 +125,8 @@ class StackFigures:
         self.deaths = 0
         self.memories_before: int | None = None
         self.memories_now: int | None = None
+        self.model_id: str | None = None
+        self.is_trained: bool | None = None
 
     @property
     def memories_stored(self) -> int | None:
@@ -170,6 +172,7 @@ class StackFigures:
             'memories_total': self.memories_now,
             'retrieval_ms': self.retrieval.summary(),
             'retrieved_mean': _rounded(sum(self.hits) / len(self.hits)) if self.hits else None,
+            'model_id': self.model_id, 'trained': self.is_trained,
             'errors': self.errors}
 
     def status_line(self, now_ns: int) -> str:

@@ -16,6 +16,7 @@ from spatial_rag_bringup.processes import ChildProcess, stop_all
 from spatial_rag_bringup.run_options import RunOptions
 from spatial_rag_bringup.run_plan import EXECUTABLES, make_plan, RunPlan
 from spatial_rag_bringup.stack_monitor import StackMonitor
+from spatial_rag_core.models.bundle_metadata import read_metadata
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -213,6 +214,8 @@ def run(options: RunOptions) -> int:
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         executor = SingleThreadedExecutor()
         monitor = StackMonitor(options.namespace, plan.compressed)
+        model = read_metadata(plan.model)
+        monitor.figures.model_id, monitor.figures.is_trained = model.model_id, model.trained
         executor.add_node(monitor)
         try:
             return StackRun(options, plan, monitor, executor, interrupted).run()

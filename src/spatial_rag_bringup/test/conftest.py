@@ -69,6 +69,18 @@ _OURS = {*NODES.values(), 'composed', 'simulated_robot_node', 'bag_replay_node',
 
 
 @pytest.fixture
+def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the bundle that ships would be, for this test: nothing is there yet."""
+    pytest.importorskip('ament_index_python.packages')
+    path = tmp_path / 'share' / 'encoder_transition.pt'
+    monkeypatch.setattr('spatial_rag_bringup.defaults.shipped_model', lambda: path)
+    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'ros_home'))
+    for name in ('WM_CHECKPOINT_PATH', 'Z_DIM', 'ACTION_DIM', 'IMAGE_SIZE', 'USE_TINY_MODELS'):
+        monkeypatch.delenv(name, raising=False)
+    return path
+
+
+@pytest.fixture
 def start_stack(lab: Any, bundle_path: Path) -> Callable[..., Stack]:
     """start_stack('--duration', 5) → Stack, in the test's own lab."""
     return lambda *words: Stack(lab, bundle_path, *words)

@@ -8,7 +8,11 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from spatial_rag_core.models.bundle_metadata import read_metadata
+
 import pytest
+
+from .memory_samples import remember
 
 FILES = sorted((Path(__file__).parents[1] / 'launch').glob('*.launch.py'))
 ARGUMENTS = {'namespace', 'use_sim_time', 'params_file', 'model_path', 'composition',
@@ -123,12 +127,12 @@ def test_the_launch_file_starts_what_the_runner_starts() -> None:
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """started(name=value…) → what the launch file says, and the paths that it gives the nodes."""
-    pytest.importorskip('ament_index_python.packages')
-    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'ros_home'))
-    monkeypatch.delenv('WM_CHECKPOINT_PATH', raising=False)
+def started(monkeypatch: pytest.MonkeyPatch, shipped: Path) -> Any:
+    """
+    Gives started(name=value…) → what the launch file says, and the paths that it gives the nodes.
 
+    No bundle ships, unless the test puts one at `shipped`.
+    """
     def record(*args: Any, **kwargs: Any) -> SimpleNamespace:
         return SimpleNamespace(args=args, **kwargs)
 
@@ -169,6 +173,24 @@ def test_launch_passes_an_untrained_model_and_no_memory_where_nothing_is_named(
     for given in paths:
         assert given.keys() == {'model_path'}
         assert Path(given['model_path']).parent == tmp_path / 'ros_home' / 'spatial_rag'
+
+
+def test_launch_passes_the_model_that_ships(
+        started: Any, shipped: Path, bundle_path: Path) -> None:
+    shipped.parent.mkdir()
+    shipped.write_bytes(bundle_path.read_bytes())
+    assert started()[1] == [{'model_path': str(shipped)}] * 4
+
+
+def test_launch_passes_a_memory_of_its_own_where_the_default_one_is_another_models(
+        started: Any, tmp_path: Path, bundle_path: Path) -> None:
+    memory = tmp_path / 'ros_home' / 'spatial_rag' / 'memory.db'
+    remember(memory, 'older-model')
+    remark, paths = started(model_path=str(bundle_path))
+    assert f'{memory} holds memories of model older-model' in remark
+    model_id = read_metadata(bundle_path).model_id
+    assert paths == [{'model_path': str(bundle_path),
+                      'memory_path': str(memory.with_name(f'memory-{model_id}.db'))}] * 4
 
 
 def test_launch_passes_what_its_arguments_name(started: Any, bundle_path: Path) -> None:

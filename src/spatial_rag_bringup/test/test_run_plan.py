@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from spatial_rag_core.errors import BagError, BundleError
+from spatial_rag_core.errors import BagError
 
 import numpy as np
 import pytest
@@ -15,8 +15,9 @@ import yaml
 
 run_plan = pytest.importorskip('spatial_rag_bringup.run_plan',
                                reason='ament_index_python is absent')
-from spatial_rag_bringup.defaults import describe_model  # noqa: E402
 from spatial_rag_bringup.run_options import parse  # noqa: E402
+
+from .memory_samples import remember  # noqa: E402
 
 TYPES = get_typestore(Stores.ROS2_JAZZY)
 IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
@@ -286,20 +287,21 @@ def test_recorded_topics_of_the_stack_itself_are_not_played(tmp_path: Path) -> N
     assert plan_of(tmp_path, '--bag', bag).source_topics == ['camera/image_raw/compressed', 'pose']
 
 
-def test_an_untrained_model_is_made_once_and_told_as_such(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv('ROS_HOME', str(tmp_path))
-    monkeypatch.delenv('WM_CHECKPOINT_PATH', raising=False)
-    first, second = (run_plan.make_plan(parse([]), tmp_path) for _ in range(2))
-    assert 'UNTRAINED' in describe_model(first.model)
-    assert first.model == second.model
-    assert Path(overrides(tmp_path)['encoder']['model_path']).is_file()
+def test_where_none_is_named_the_memory_goes_with_the_model(
+        tmp_path: Path, shipped: Path, bundle_path: Path) -> None:
+    first = run_plan.make_plan(parse(['--model', str(bundle_path)]), tmp_path)
+    home = tmp_path / 'ros_home' / 'spatial_rag'
+    remember(home / 'memory-sim.db', 'older-model')
+    second = run_plan.make_plan(parse(['--model', str(bundle_path)]), tmp_path)
+    assert first.remarks == [f'memory {home}/memory-sim.db']
+    assert second.remarks[0].startswith(f'memory {home}/memory-sim-')
+    assert 'memory reencode' in second.remarks[1]
+    assert overrides(tmp_path)['memory_writer']['memory_path'] in second.remarks[0]
 
 
-def test_where_no_model_can_be_made_it_is_told_in_one_line(
-        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv('WM_CHECKPOINT_PATH', raising=False)
-    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'file'))
-    (tmp_path / 'file').write_text('in the way')
-    with pytest.raises(BundleError, match=r'no untrained model can be made in .*MODEL'):
-        run_plan.make_plan(parse([]), tmp_path)
+def test_a_memory_that_is_named_is_left_to_the_nodes(
+        tmp_path: Path, bundle_path: Path) -> None:
+    remember(tmp_path / 'mine.db', 'older-model')
+    plan = run_plan.make_plan(
+        parse(['--model', str(bundle_path), '--memory', str(tmp_path / 'mine.db')]), tmp_path)
+    assert plan.remarks == [f'memory {tmp_path}/mine.db']

@@ -14,7 +14,7 @@ ISSUE_KEYS = {'duration_s', 'latent_hz', 'latent_next_hz', 'image_to_latent_ms',
               'image_to_latent_next_ms', 'frames_in', 'frames_dropped', 'memories_stored',
               'retrieval_ms', 'retrieved_mean', 'errors'}
 EXTRA_KEYS = {'frames_over_rate', 'latents', 'latents_next', 'memories_not_admitted',
-              'memories_total'}
+              'memories_total', 'model_id', 'trained'}
 
 
 @pytest.mark.ros

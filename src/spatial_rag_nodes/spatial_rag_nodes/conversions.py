@@ -122,9 +122,9 @@ def proprio_from_msg(msg: Float32MultiArray) -> Vector:
     return np.array(msg.data[msg.layout.data_offset:], np.float32)
 
 
-def sample_from_msg(msg: LatentStamped) -> LatentSample:
-    """Raises LatentError where z is not finite."""
-    return LatentSample(ns_from_time(msg.header.stamp), as_latent(msg.z), msg.model_id,
+def sample_from_msg(msg: LatentStamped, z_dim: int | None = None) -> LatentSample:
+    """Raises LatentError where z is not finite, or not of this length (None: of any)."""
+    return LatentSample(ns_from_time(msg.header.stamp), as_latent(msg.z, z_dim), msg.model_id,
                         bytes(msg.thumbnail))
 
 
@@ -152,18 +152,36 @@ def msg_from_hit(hit: Hit, map_frame: str) -> RetrievedMemory:
                            distance=hit.distance, separation_m=hit.separation_m)
 
 
+def memory_from_msg(msg: MemoryMsg, z_dim: int) -> Memory:
+    """Raises LatentError, ActionError or PoseError where a number is not finite or lacking."""
+    stamp = msg.header.stamp
+    return Memory(
+        id=msg.id, model_id=msg.model_id, vector=as_latent(msg.vector, z_dim),
+        pose=pose_from_msg(msg.pose), h3_cell=msg.h3_cell,
+        timestamp=stamp.sec + stamp.nanosec / 1e9, action=as_action(msg.action),
+        session=msg.session, robot=msg.robot, map_id=msg.map_id, labels=tuple(msg.labels),
+        thumbnail=bytes(msg.thumbnail))
+
+
 class Recollection(NamedTuple):
-    """What a RetrievedMemories message brings to the predictor: latents float32 [n, z_dim]."""
+    """
+    What a RetrievedMemories message brings to the predictor.
+
+    pose: where the asker was.  memories: nearest first; none where its pose was not known.
+    """
 
     stamp_ns: int
-    memories: Vector
+    pose: Pose
+    memories: tuple[Memory, ...]
 
 
 def recollection_from_msg(msg: RetrievedMemories, z_dim: int) -> Recollection:
-    """Raises LatentError where a latent is not finite or of another length."""
-    vectors = [as_latent(hit.memory.vector, z_dim) for hit in msg.memories]
-    return Recollection(ns_from_time(msg.header.stamp),
-                        np.array(vectors, np.float32).reshape(-1, z_dim))
+    """Raises InputError for a memory that is not finite, or whose latent is of another length."""
+    stamp_ns = ns_from_time(msg.header.stamp)
+    if not msg.pose_valid:
+        return Recollection(stamp_ns, Pose(Position(0.0, 0.0)), ())
+    return Recollection(stamp_ns, pose_from_msg(msg.pose),
+                        tuple(memory_from_msg(hit.memory, z_dim) for hit in msg.memories))
 
 
 def query_from_request(request: QueryMemory.Request, map_frame: str, default_k: int,

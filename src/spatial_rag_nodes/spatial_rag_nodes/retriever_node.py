@@ -49,7 +49,8 @@ def _parameters(settings: Settings) -> tuple[Parameter, ...]:
         Parameter('min_age_sec', 3.0, 'Memories lie at least this far in time from the frame, '
                   'before or after it', 's', 0.0, 1e9, live=True),
         Parameter('map_id', '', 'Only memories of this map; empty: of all', live=True),
-        Parameter('rank_by', 'latent', 'Nearest by latent, or by pose', live=True,
+        Parameter('rank_by', 'pose', 'Nearest by pose, or by latent; predictions gain from '
+                  'memories chosen by pose (measured: docs/BENCHMARKS.md)', live=True,
                   choices=('latent', 'pose')),
         Parameter('metric', 'l2', 'Distance of latents: l2, or cosine (1 - cos)', live=True,
                   choices=('l2', 'cosine')),

@@ -50,7 +50,8 @@ def file_in_home(path: str, name: str) -> Path:
 def model_path(parameters: NodeParameters) -> str:
     """The bundle that is meant; raises BundleError where none is named."""
     if not parameters['model_path']:
-        raise BundleError('no model: set model_path or WM_CHECKPOINT_PATH to a bundle; an '
-                          'untrained one for trials is made by: '
+        raise BundleError('no model: set model_path or WM_CHECKPOINT_PATH to a bundle, such as '
+                          'share/spatial_rag_bringup/models/encoder_transition.pt, which launch '
+                          'and `make run` take; an untrained one for trials is made by: '
                           'spatial-rag bundle create-untrained encoder_transition.pt')
     return str(Path(parameters['model_path']).expanduser())

@@ -81,7 +81,7 @@ def make_memory_file(path: Path, count: int = 100) -> None:
 def retriever_rig(module_lab: Any) -> Rig:
     path = module_lab.folder / 'memory.db'
     make_memory_file(path)
-    return Rig(module_lab, path, radius_m=5.0, min_age_sec=3.0, k=4)
+    return Rig(module_lab, path, radius_m=5.0, min_age_sec=3.0, k=4, rank_by='latent')
 
 
 def latent(z0: float) -> list[float]:

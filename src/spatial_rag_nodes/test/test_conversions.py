@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
+from spatial_rag_core.errors import ActionError, ConfigurationError, LatentError, PoseError
 from spatial_rag_core.records import (
     Box,
     Hit,
@@ -16,6 +16,7 @@ from spatial_rag_core.records import (
     Position,
     Quaternion,
 )
+from spatial_rag_msgs.msg import RetrievedMemories
 from spatial_rag_msgs.srv import ForgetMemories, QueryMemory, QueryMemoryByImage
 from spatial_rag_nodes import conversions
 
@@ -58,18 +59,20 @@ def test_an_action_is_read_from_array_and_twist() -> None:
         conversions.action_from_msg(twist, 4)
 
 
+MEMORY = Memory(
+    id='01J', vector=np.arange(32, dtype=np.float32), pose=POSE, h3_cell='8d75',
+    timestamp=1_700_000_000.25, model_id='author', action=np.float32([1, 2]), session='s',
+    robot='r', map_id='m', labels=('door', 'red'), thumbnail=b'\xff\xd8')
+
+
 def test_a_hit_carries_the_whole_record() -> None:
-    memory = Memory(
-        id='01J', vector=np.arange(32, dtype=np.float32), pose=POSE, h3_cell='8d75',
-        timestamp=1_700_000_000.25, model_id='author', action=np.float32([1, 2]), session='s',
-        robot='r', map_id='m', labels=('door', 'red'), thumbnail=b'\xff\xd8')
-    msg = conversions.msg_from_hit(Hit(memory, 0.5, math.nan), 'map')
+    msg = conversions.msg_from_hit(Hit(MEMORY, 0.5, math.nan), 'map')
     assert msg.distance == 0.5
     assert math.isnan(msg.separation_m)
     found = msg.memory
     assert found.header == Header(stamp=conversions.time_from_ns(1_700_000_000_250_000_000),
                                   frame_id='map')
-    assert list(found.vector) == memory.vector.tolist()
+    assert list(found.vector) == MEMORY.vector.tolist()
     assert (found.id, found.model_id, found.h3_cell) == ('01J', 'author', '8d75')
     assert (found.session, found.robot, found.map_id) == ('s', 'r', 'm')
     assert (list(found.action), list(found.labels)) == ([1.0, 2.0], ['door', 'red'])
@@ -77,9 +80,55 @@ def test_a_hit_carries_the_whole_record() -> None:
     assert found.pose == conversions.msg_from_pose(POSE)
 
 
-def test_no_memories_make_an_empty_matrix() -> None:
-    from spatial_rag_msgs.msg import RetrievedMemories
-    assert conversions.recollection_from_msg(RetrievedMemories(), 32).memories.shape == (0, 32)
+def test_a_memory_comes_back_from_its_message() -> None:
+    found = conversions.memory_from_msg(conversions.msg_from_memory(MEMORY, 'map'), 32)
+    for name, value in vars(MEMORY).items():
+        back = getattr(found, name)
+        if name == 'pose':
+            assert back.position == value.position
+            assert back.orientation == pytest.approx(value.orientation)
+        else:
+            assert np.array_equal(back, value), name
+
+
+def retrieved(pose_valid: bool, *memories: Memory) -> RetrievedMemories:
+    return RetrievedMemories(
+        header=Header(stamp=conversions.time_from_ns(7)), pose_valid=pose_valid,
+        pose=conversions.msg_from_pose(POSE),
+        memories=[conversions.msg_from_hit(Hit(m, 0.0, 0.0), 'map') for m in memories])
+
+
+def test_what_was_retrieved_comes_with_the_askers_pose() -> None:
+    found = conversions.recollection_from_msg(retrieved(True, MEMORY, MEMORY), 32)
+    assert (found.stamp_ns, found.pose.position) == (7, POSE.position)
+    assert [memory.id for memory in found.memories] == ['01J', '01J']
+    assert conversions.recollection_from_msg(retrieved(True), 32).memories == ()
+
+
+def test_without_the_askers_pose_nothing_was_retrieved() -> None:
+    msg = retrieved(False, MEMORY)
+    msg.pose.orientation.w = math.nan  # meaningless, and so not read
+    assert conversions.recollection_from_msg(msg, 32).memories == ()
+
+
+@pytest.mark.parametrize(('name', 'value', 'error'), [
+    ('vector', [1.0], LatentError), ('vector', [math.nan] * 32, LatentError),
+    ('action', [math.inf], ActionError)])
+def test_a_memory_that_cannot_be_used_is_refused(
+        name: str, value: list[float], error: type[Exception]) -> None:
+    msg = retrieved(True, MEMORY)
+    setattr(msg.memories[0].memory, name, value)
+    with pytest.raises(error):
+        conversions.recollection_from_msg(msg, 32)
+
+
+@pytest.mark.parametrize('z_dim', [32, None])
+def test_a_latent_of_another_length_is_refused_where_one_is_expected(z_dim: int | None) -> None:
+    header = Header(stamp=conversions.time_from_ns(7))
+    msg = conversions.msg_from_latent(np.zeros(32, np.float32), header, 'author')
+    assert conversions.sample_from_msg(msg, z_dim).stamp_ns == 7
+    with pytest.raises(LatentError, match=r'\[32\], expected \[16\]'):
+        conversions.sample_from_msg(msg, 16)
 
 
 AT_POSE = PoseStamped(header=Header(frame_id='map'), pose=conversions.msg_from_pose(POSE))

@@ -9,6 +9,7 @@ from typing import Any
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import Position
+from spatial_rag_msgs.msg import RetrievedMemories
 from spatial_rag_msgs.srv import BackupMemory, MemoryStats, QueryMemory
 from spatial_rag_nodes.conversions import msg_from_latent, time_from_ns
 
@@ -46,6 +47,14 @@ def test_each_latent_gets_the_nearest_latents_of_its_place_but_not_its_own_momen
     assert list(hit.action) == [1.0, 0.0]
     assert hit.h3_cell == GRID.cell(Position(49.0, 0.0))
     assert not len(hit.thumbnail)
+
+
+def test_unless_told_otherwise_the_nearest_poses_come_first(lab: Any, tmp_path: Path) -> None:
+    make_memory_file(tmp_path / 'memory.db')
+    answer = Rig(lab, tmp_path / 'memory.db', k=3).ask(5000.0, x=20.2, z0=23.0)
+    assert answer.rank_by == RetrievedMemories.RANK_BY_POSE
+    assert numbers(answer) == [20, 21, 19]
+    assert [hit.distance for hit in answer.memories] == pytest.approx([0.04, 0.64, 1.44])
 
 
 def test_a_latent_without_a_pose_is_answered_empty_and_counted(rig: Rig) -> None:

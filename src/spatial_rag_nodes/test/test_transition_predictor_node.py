@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 import math
 from pathlib import Path
 from typing import Any
 
 from spatial_rag_core.models.bundle import Bundle
-from spatial_rag_core.records import Pose, Position
-from spatial_rag_msgs.msg import LatentStamped, Memory, RetrievedMemories, RetrievedMemory
+from spatial_rag_core.models.bundle_file import save_bundle
+from spatial_rag_core.models.encoder import EncoderConfig
+from spatial_rag_core.models.imagined import History
+from spatial_rag_core.models.memory_bank import MemoryBank
+from spatial_rag_core.models.transition_config import TransitionConfig
+from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
+from spatial_rag_core.records import Hit, Memory, Pose, Position, Quaternion
+from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_nodes.conversions import (
     array_from_vector,
+    msg_from_hit,
     msg_from_latent,
     msg_from_pose,
     time_from_ns,
@@ -20,11 +29,14 @@ from geometry_msgs.msg import PoseStamped
 import numpy as np
 import pytest
 from std_msgs.msg import Float32MultiArray, Header
+import torch
 
 pytestmark = pytest.mark.ros
 
 T0_NS = 1_700_000_000_000_000_000
 STEP_NS = 50_000_000
+HERE = Pose(Position(3.0, -1.0), Quaternion(0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5)))
+"""Turned to the left: forward is the map's y."""
 
 
 class Rig:
@@ -48,15 +60,17 @@ class Rig:
         self.action.publish(array_from_vector(np.float32(values)))
         self.probe.spin(0.1)
 
-    def send(self, z: np.ndarray, memories: list[np.ndarray] | None,
+    def send(self, z: np.ndarray, memories: Sequence[Memory] | None,
              model_id: str | None = None) -> None:
+        """Latent, then what the retriever finds at HERE; None: it does not answer."""
         self.stamp_ns += STEP_NS
         header = Header(stamp=time_from_ns(self.stamp_ns), frame_id='camera')
         self.latent.publish(msg_from_latent(z, header, model_id or self.bundle.model_id))
         if memories is not None:
             self.probe.spin(0.002)
-            self.retrieved.publish(RetrievedMemories(header=header, memories=[
-                RetrievedMemory(memory=Memory(vector=m.tolist())) for m in memories]))
+            self.retrieved.publish(RetrievedMemories(
+                header=header, pose=msg_from_pose(HERE), pose_valid=True,
+                memories=[msg_from_hit(Hit(memory, 0.0, 0.0), 'map') for memory in memories]))
 
     def answer(self) -> LatentStamped:
         """The prediction for the newest latent."""
@@ -69,6 +83,28 @@ def vector(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal(32).astype(np.float32)
 
 
+def memory(seed: int, age_sec: float = 10.0, forward_m: float | None = None) -> Memory:
+    """Forward of HERE, one metre for each seed unless said otherwise."""
+    ahead = float(seed) if forward_m is None else forward_m
+    pose = Pose(Position(HERE.position.x, HERE.position.y + ahead), HERE.orientation)
+    return Memory(str(seed), vector(seed), pose, '', T0_NS / 1e9 - age_sec, 'author',
+                  action=np.float32([0.1 * seed, -0.1]))
+
+
+def bank(*memories: Memory) -> MemoryBank:
+    return MemoryBank.from_memories(memories, HERE, 32, 2)
+
+
+def other_bundle(folder: Path, history: int = 0, **transition: Any) -> Path:
+    """An untrained bundle with another transition."""
+    config = TransitionConfig(**transition)
+    path = folder / 'other.pt'
+    torch.manual_seed(0)
+    save_bundle(WorldModel(WorldModelConfig(EncoderConfig(), config)), path, trained=False,
+                training={}, history=history)
+    return path
+
+
 @pytest.fixture(scope='module')
 def rig(module_lab: Any, bundle_path: Path) -> Rig:
     # The test's own process is slow to answer at times: give its memories a long time.
@@ -77,16 +113,69 @@ def rig(module_lab: Any, bundle_path: Path) -> Rig:
 
 def test_the_prediction_is_the_bundles_and_carries_stamp_author_and_layout(rig: Rig) -> None:
     rig.act(0.5, -0.2)
-    memories = [vector(seed) for seed in (5, 6, 7)]
-    rig.send(vector(1), memories)
+    found = bank(memory(1), memory(2), memory(3))
+    rig.send(vector(1), [memory(1), memory(2), memory(3)])
     answer = rig.answer()
-    expected = rig.bundle.predict_next(vector(1), [0.5, -0.2], np.stack(memories))
+    expected = rig.bundle.predict_next(vector(1), [0.5, -0.2], found.z, found.pose, found.action)
     np.testing.assert_allclose(answer.z, expected, atol=1e-5)
     assert (answer.header.frame_id, answer.model_id) == ('camera', rig.bundle.model_id)
     rig.probe.until(lambda: len(rig.plain) == len(rig.stamped))
     (dimension,) = rig.plain[-1].layout.dim
     assert (dimension.label, dimension.size, dimension.stride) == ('z', 32, 32)
     assert list(rig.plain[-1].data) == list(answer.z)
+
+
+def test_poses_and_actions_of_the_memories_make_a_difference(rig: Rig) -> None:
+    rig.act(0.5, -0.2)
+    answers = []
+    for seen in (memory(1), memory(1, forward_m=-2.0),
+                 replace(memory(1), action=np.float32([2.0, 2.0]))):
+        rig.send(vector(1), [seen])
+        answers.append(np.array(rig.answer().z))
+    for other in answers[1:]:
+        assert np.abs(other - answers[0]).max() > 1e-4
+    rig.diagnostics.wait('transition_predictor', lambda _, values: (
+        int(values['with_memory_poses']) >= 3 and values['history_steps'] == '0'))
+
+
+def test_of_two_views_of_a_place_the_newer_one_stands(rig: Rig) -> None:
+    rig.act(0.5, -0.2)
+    old, new = memory(1, age_sec=1000.0), memory(2, forward_m=1.1)
+    rig.send(vector(1), [old, new])
+    only_new = bank(new)
+    np.testing.assert_allclose(rig.answer().z, rig.bundle.predict_next(
+        vector(1), [0.5, -0.2], only_new.z, only_new.pose, only_new.action), atol=1e-5)
+
+
+def test_a_model_that_looks_back_gets_the_latents_and_actions_of_the_last_steps(
+        lab: Any, tmp_path: Path) -> None:
+    rig = Rig(lab, other_bundle(tmp_path, history=2), retrieval_timeout_sec=1.0,
+              action_timeout_sec=3600.0)
+    actions = np.float32([[0.1 * frame, -0.2] for frame in range(10)])
+    for frame in range(10):
+        rig.act(*actions[frame])
+        rig.send(vector(frame), [])
+        rig.answer()
+    before = [1, 5]  # 0.4 s and 0.2 s before frame 9
+    past = History(np.stack([vector(frame) for frame in before]), actions[before])
+    none = np.zeros((0, 32), np.float32)
+    expected = rig.bundle.predict_next(vector(9), actions[9], none, history=past)
+    np.testing.assert_allclose(rig.answer().z, expected, atol=1e-5)
+    assert np.abs(rig.bundle.predict_next(vector(9), actions[9], none) - expected).max() > 1e-4
+    rig.diagnostics.wait('transition_predictor', lambda _, values: (
+        values['history_steps'] == '2' and values['step_sec'] == '0.200'))
+
+
+def test_a_plain_model_gets_latents_alone(lab: Any, tmp_path: Path) -> None:
+    plain = other_bundle(tmp_path, memory_pose=False, memory_action=False, pointer=False,
+                         displacement=False, uncertainty=False, lookup='once')
+    rig = Rig(lab, plain, retrieval_timeout_sec=1.0, action_timeout_sec=3600.0)
+    rig.act(0.5, -0.2)
+    rig.send(vector(1), [memory(1), memory(2)])
+    np.testing.assert_allclose(rig.answer().z, rig.bundle.predict_next(
+        vector(1), [0.5, -0.2], bank(memory(1), memory(2)).z), atol=1e-5)
+    rig.diagnostics.wait('transition_predictor', lambda _, values: (
+        values['with_memories'] == '1' and values['with_memory_poses'] == '0'))
 
 
 def test_an_empty_memory_is_legal(rig: Rig) -> None:
@@ -120,7 +209,7 @@ def test_bad_input_is_told_and_the_next_latent_is_predicted(
     elif case == 'action length':
         rig.act(0.0, 0.0, 0.0)
     else:
-        rig.send(vector(1), [np.full(32, math.inf, np.float32)])
+        rig.send(vector(1), [replace(memory(1), vector=np.full(32, math.inf, np.float32))])
     rig.diagnostics.wait('transition_predictor', lambda status, _: (
         status.level != b'\x00' and reason in status.message))
     rig.send(vector(4), [])

@@ -140,7 +140,7 @@ class Bundle:
             found = self._network.rollout(*self._inputs.of_rollout(z, actions, bank, history))
             parts = [part.cpu().numpy() for part in (
                 found.position, found.rotation, self._sigma(found.log_variance),
-                found.chosen, found.weights)]
+                torch.where(found.weights > 0.0, found.chosen, -1), found.weights)]
         z = self._latents('transition', found.z, 'imagine fewer steps, or load another bundle')
         return Imagined(z, *parts)
 

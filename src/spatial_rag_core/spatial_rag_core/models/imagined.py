@@ -37,8 +37,8 @@ class Imagined:
     z: latents, float32 [B, T, z_dim].  position: float32 [B, T, 3] [m] and rotation: float32
     [B, T, 3, 3], in the frame of the robot at the start.  sigma: expected RMS error of each
     latent number, float32 [B, T]; NaN where the model has no uncertainty.  memory_rows: which
-    of the bank each step rests on, int64 [B, T, K], and weights: how much, float32 [B, T, K]; a
-    weight of 0 is none.
+    of the bank each step rests on, int64 [B, T, K], -1 for none, and weights: how much, float32
+    [B, T, K].
     """
 
     z: Vector

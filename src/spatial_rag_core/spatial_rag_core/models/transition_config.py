@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+import math
 from typing import Literal
 
 from spatial_rag_core.errors import ConfigurationError
@@ -44,7 +45,7 @@ class TransitionConfig:
 
     def __post_init__(self) -> None:
         for name in ('z_dim', 'action_dim', 'hidden_dim', 'attention_heads', 'topk', 'reach_m'):
-            if getattr(self, name) <= 0:
+            if not 0 < getattr(self, name) < math.inf:
                 raise ConfigurationError(f'{name} must be > 0, got {getattr(self, name)}')
         if self.hidden_dim % self.attention_heads:
             raise ConfigurationError(

@@ -10,12 +10,12 @@ from spatial_rag_core.training.dynamics_config import DynamicsConfig
 from spatial_rag_core.training.windows import Windows, WindowSet
 
 import lightning
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
 _CLIP_DISTANCE_M2 = 4.0
+_STANDSTILL = 1e-9  # error of copying where nothing moved
 
 
 class DynamicsModule(lightning.LightningModule):
@@ -53,11 +53,12 @@ class DynamicsModule(lightning.LightningModule):
         """Add a batch's errors and those of copying the last latent."""
         error = _latent_errors(self._imagine(batch), batch)[:, -1].sum()
         copied = (batch.z[:, -1] - batch.z[:, 0]).square().mean(dim=1).sum()
-        self._sums += torch.stack([error, copied]).double().cpu()
+        self._sums += torch.stack([error, copied]).cpu().double()
 
     def on_validation_epoch_end(self) -> None:
         """Log the error after the whole horizon, relative to copying the last latent."""
-        self.log('valid/relative_error', float(self._sums[0] / self._sums[1]), prog_bar=True)
+        error, copied = self._sums.tolist()
+        self.log('valid/relative_error', error / max(copied, _STANDSTILL), prog_bar=True)
 
     def configure_optimizers(self) -> Any:
         """AdamW; the learning rate rises for a tenth of the steps, then falls by a cosine."""
@@ -77,10 +78,9 @@ class DynamicsModule(lightning.LightningModule):
 
 def fit_dead_reckoning(network: Imagination, windows: WindowSet) -> None:
     """Set the way that an action leads, by least squares over all windows' first steps."""
-    first = windows.batch(np.arange(len(windows)))
-    here, there = first.poses[:, 0], first.poses[:, 1]
-    moved = _displacements(here, there)  # [W, 6]
-    action = functional.pad(first.actions[:, 0], [0, 1], value=1.0)
+    action, there = windows.first_steps
+    moved = _displacements(there)  # [W, 6]
+    action = functional.pad(action, [0, 1], value=1.0)
     # float64: with few windows or an action that never changes the system is badly conditioned.
     solution = torch.linalg.pinv(action.double()) @ moved.double()
     reckoning = network.transition.dead_reckoning
@@ -116,8 +116,8 @@ def _pose_errors(rollout: Rollout, batch: Windows) -> torch.Tensor:
             + (columns - pose[..., 3:]).square().sum(dim=2))
 
 
-def _displacements(here: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-    """From poses [W, 9] to poses [W, 9], both seen from the first: [W, 6] (m, rad)."""
+def _displacements(there: torch.Tensor) -> torch.Tensor:
+    """Poses [W, 9] as seen from where the robot was, as [W, 6] (m, rad)."""
     rotation = torch.stack([there[:, 3:6], there[:, 6:],
                             torch.linalg.cross(there[:, 3:6], there[:, 6:])], dim=2)
     return torch.cat([there[:, :3], rotation_vectors(rotation)], dim=1)

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import logging
 import math
 from pathlib import Path
-import pickle
-import signal
 import tempfile
 import time
 from typing import Any
 import warnings
 
 from spatial_rag_core.errors import ConfigurationError, TrainingError
+from spatial_rag_core.training.fit_failures import ended_by_hand, failures_told, first_line
 from spatial_rag_core.training.resuming import RemainingBatches, Resumable
 
 import lightning
@@ -35,8 +34,8 @@ class FitOptions:
     """
     Where and on what a training runs; raises ConfigurationError.
 
-    folder: for checkpoints (last.ckpt, best.ckpt) and TensorBoard's files; None: nothing stays.
-    resume: go on from folder/last.ckpt where it is there.  accelerator, devices, num_nodes,
+    folder: for checkpoints (last.ckpt, best.ckpt) and TensorBoard's files, one that all machines
+    see; None: nothing stays.  resume: go on from folder/last.ckpt where it is there.  accelerator, devices, num_nodes,
     strategy: as Lightning's Trainer takes them, for several GPUs or machines.
     """
 
@@ -97,21 +96,22 @@ def fit(module: lightning.LightningModule, training: Iterable[Any], validation: 
     """
     with tempfile.TemporaryDirectory() as scratch, _quiet():
         folder = options.folder or Path(scratch)
-        last = folder / 'last.ckpt'
+        last = None if options.folder is None else folder / 'last.ckpt'
         if not options.resume:
             forget(folder)
+        resumed = last if last and last.exists() else None
         best = ModelCheckpoint(folder, 'best', monitor=schedule.watch, save_weights_only=True,
                                enable_version_counter=False)
         trainer = _trainer(folder, schedule, options, best)
         started = time.monotonic()
-        with _ended_by_hand(folder, options), _failures_told(last, options):
+        with ended_by_hand(last), failures_told(folder, resumed):
             trainer.fit(module, RemainingBatches(training, trainer), validation,
-                        ckpt_path=last if last.exists() else None, weights_only=True)
+                        ckpt_path=resumed, weights_only=True)
         return _figures(module, trainer, best, schedule, time.monotonic() - started)
 
 
 def forget(folder: Path) -> None:
-    """Begin anew: nobody is to resume what was there before."""
+    """Let nobody resume what is in a folder: another training begins in it."""
     with contextlib.suppress(OSError):
         (folder / 'last.ckpt').unlink()
 
@@ -140,7 +140,7 @@ def _trainer(folder: Path, schedule: Schedule, options: FitOptions,
     except (MisconfigurationException, ValueError, TypeError) as error:
         raise ConfigurationError(
             f'cannot train on accelerator {options.accelerator!r}, devices {options.devices!r}, '
-            f'strategy {options.strategy!r} ({_first_line(error)}); leave them at auto') from error
+            f'strategy {options.strategy!r} ({first_line(error)}); leave them at auto') from error
 
 
 def _figures(module: lightning.LightningModule, trainer: lightning.Trainer,
@@ -150,50 +150,13 @@ def _figures(module: lightning.LightningModule, trainer: lightning.Trainer,
     if not (math.isfinite(score) and math.isfinite(newest)):
         raise TrainingError(f'{schedule.watch} is {newest} after {steps:.0f} steps; lower '
                             'learning_rate, and check the episodes (spatial-rag data check)')
-    assert best.dirpath is not None
-    state = torch.load(Path(best.dirpath, 'best.ckpt'), map_location='cpu', weights_only=True)
+    state: dict[str, Any] = {}
+    if trainer.is_global_zero:  # the others may be unable to see its disk
+        state = torch.load(best.best_model_path, map_location='cpu', weights_only=True)
+    state = trainer.strategy.broadcast(state)
     module.load_state_dict(state['state_dict'])
     return FitFigures(score, int(state['global_step']), int(steps), seconds,
                       steps < schedule.steps)
-
-
-@contextlib.contextmanager
-def _ended_by_hand(folder: Path, options: FitOptions) -> Iterator[None]:
-    """Lightning ends the program on Ctrl-C and SIGTERM, and is deaf to Ctrl-C from then on."""
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as end:
-        if signal.getsignal(signal.SIGINT) != before:
-            signal.signal(signal.SIGINT, before)
-        raise KeyboardInterrupt(
-            'interrupted' if options.folder is None or not (folder / 'last.ckpt').exists()
-            else f'interrupted; {folder} holds what was trained, go on with --resume') from end
-
-
-@contextlib.contextmanager
-def _failures_told(last: Path, options: FitOptions) -> Iterator[None]:
-    """Name what to do about what Lightning and torch raise."""
-    resumed = options.resume and last.exists()
-    try:
-        yield
-    except OSError as error:
-        raise TrainingError(f'{last.parent}: cannot be written ({error}); choose a folder that '
-                            'can be written and has space') from error
-    except torch.OutOfMemoryError as error:
-        raise TrainingError(f'the device has too little memory ({_first_line(error)}); lower '
-                            'batch_size') from error
-    except (RuntimeError, LookupError, ValueError, TypeError, EOFError, pickle.PickleError,
-            ) as error:
-        if not resumed:
-            raise
-        raise TrainingError(f'{last}: cannot go on from here ({_first_line(error)}); train anew '
-                            'without --resume, or with the configuration that it began with',
-                            ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition('\n')[0]
 
 
 @contextlib.contextmanager

@@ -34,9 +34,11 @@ class LatentTrack:
     stride: int = 1
 
     def __post_init__(self) -> None:
-        if not len(self.z) == len(self.actions) == len(self.poses) == len(self.stamps):
-            raise TrainingError(f'map {self.map_id}: {len(self.z)} latents, {len(self.actions)} '
-                                f'actions, {len(self.poses)} poses; encode the episodes again')
+        rows = {name: len(getattr(self, name)) for name in
+                ('z', 'actions', 'poses', 'stamps', 'drives', 'is_asked')}
+        if len(set(rows.values())) > 1:
+            raise TrainingError(f'map {self.map_id}: its rows differ, {rows}; encode the episodes '
+                                'again')
         if (np.diff(self.stamps) <= 0).any():
             raise TrainingError(f'map {self.map_id}: its drives overlap in time; give each map '
                                 'episodes one after the other')
@@ -78,8 +80,17 @@ def join_tracks(parts: Iterable[LatentTrack]) -> list[LatentTrack]:
 
 
 def _joined(drives: Sequence[LatentTrack]) -> LatentTrack:
+    first = drives[0]
+    for other in drives[1:]:
+        if other.stride != first.stride:
+            raise TrainingError(f'map {first.map_id}: one drive has {first.stride} moments in a '
+                                f'step, another {other.stride}; collect them at one rate_hz')
+        if other.actions.shape[1] != first.actions.shape[1]:
+            raise TrainingError(f'map {first.map_id}: actions of {first.actions.shape[1]} and of '
+                                f'{other.actions.shape[1]} numbers; collect them with one '
+                                'ACTION_DIM')
     number = np.concatenate([np.full(len(drive), index) for index, drive in enumerate(drives)])
     joined = {name: np.concatenate([getattr(drive, name) for drive in drives])
               for name in ('z', 'actions', 'poses', 'stamps', 'is_asked')}
-    return LatentTrack(drives[0].map_id, drives=number.astype(np.int64),
-                       stride=drives[0].stride, **joined)
+    return LatentTrack(first.map_id, drives=number.astype(np.int64), stride=first.stride,
+                       **joined)

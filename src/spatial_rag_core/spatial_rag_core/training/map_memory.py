@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _H3_RESOLUTION = 13
+_MOST_FOUND = 10_000  # by one query
 
 
 @dataclass(frozen=True)
@@ -64,14 +65,21 @@ class MapMemory:
 
         All are at least fence_sec older. Where a place was seen again, the newer view stands.
         """
-        track = self._track
-        pose, before = track.poses[moment], float(track.stamps[moment] - fence.fence_sec)
+        before = float(self._track.stamps[moment] - fence.fence_sec)
+        wanted = fence.most
+        while True:
+            rows = self._nearest(moment, before, fence.reach_m, wanted)
+            current = rows[self._replaced_at[rows] > before][:fence.most]
+            if len(current) == fence.most or len(rows) < wanted or wanted == _MOST_FOUND:
+                return current
+            wanted = min(2 * wanted, _MOST_FOUND)  # replaced ones took the place of others
+
+    def _nearest(self, moment: int, before: float, reach_m: float, k: int) -> NDArray[np.int64]:
+        pose = self._track.poses[moment]
         found = self._index.search(MemoryQuery(
-            k=fence.most, rank_by='pose', radius_m=fence.reach_m,
-            pose=Pose(Position(*pose[:3]), Quaternion(*pose[3:])),
-            before=before))
-        rows = np.array([hit.seq - 1 for hit in found], np.int64)
-        return rows[self._replaced_at[rows] > before]
+            k=k, rank_by='pose', radius_m=reach_m, before=before,
+            pose=Pose(Position(*pose[:3]), Quaternion(*pose[3:]))))
+        return np.array([hit.seq - 1 for hit in found], np.int64)
 
 
 def bank_rows(tracks: Sequence[LatentTrack], moments: Sequence[NDArray[np.int64]],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+import math
 from typing import Any
 
 from spatial_rag_core.models.decoder import Decoder
@@ -57,7 +58,7 @@ def run_training(data: TrainingData, config: TrainingConfig, options: FitOptions
                               _in_folder(options, 'dynamics'))
     return Trained(
         assembled(seen.encoder, seen.decoder, foreseen.network, config),
-        {'perception': {**_facts(seen.training), **seen.figures},
+        {'perception': {**_facts(seen.training), **_finite(seen.figures)},
          'dynamics': {'horizon': dynamics.horizon, **_facts(foreseen.figures)}})
 
 
@@ -85,3 +86,9 @@ def _facts(figures: FitFigures) -> dict[str, Any]:
     return {'best': round(figures.best, 5), 'best_step': figures.best_step,
             'steps': figures.steps, 'seconds': round(figures.seconds, 1),
             'stopped_early': figures.stopped_early}
+
+
+def _finite(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """What JSON can say: a figure that could not be measured is left out."""
+    return {name: value for name, value in figures.items()
+            if not isinstance(value, float) or math.isfinite(value)}

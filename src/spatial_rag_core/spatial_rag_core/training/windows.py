@@ -51,6 +51,7 @@ class WindowSet:
         if not sum(map(len, starts)):
             raise TrainingError(f'no drive has {history + steps + 1} steps in a row; record '
                                 'longer ones, or train with a shorter horizon')
+        _check_alike(tracks)
         self.bank_rows = np.concatenate(bank_rows(tracks, starts, fence))  # [W, most]
         self.starts = np.concatenate(starts)  # [W], moments of their own map
         self.maps = np.repeat(np.arange(len(tracks)), list(map(len, starts)))  # [W]
@@ -71,6 +72,14 @@ class WindowSet:
         fewer.bank_rows, fewer.starts, fewer.maps = (
             part[::every] for part in (self.bank_rows, self.starts, self.maps))
         return fewer
+
+    @property
+    def first_steps(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """The first action of each window [W, A], and the pose that it led to [W, 9]."""
+        here = self._first[self.maps] + self.starts
+        there = self._poses[here + self._stride[self.maps]]
+        return _tensor(self._actions[here]), _tensor(
+            poses_seen_from_each(self._poses[here], there[:, None])[:, 0])
 
     def batch(self, windows: Rows, foreign: Rows | None = None) -> Windows:
         """
@@ -98,6 +107,14 @@ class WindowSet:
         return Bank(_tensor(self._z[rows]), torch.from_numpy(table >= 0),
                     _tensor(poses_seen_from_each(here, self._poses[rows])),
                     _tensor(self._memory_actions[rows]))
+
+
+def _check_alike(tracks: Sequence[LatentTrack]) -> None:
+    for name, remedy in (('z', 'encode them with one encoder'),
+                         ('actions', 'collect them with one ACTION_DIM')):
+        widths = sorted({getattr(track, name).shape[1] for track in tracks})
+        if len(widths) > 1:
+            raise TrainingError(f'{name} of {widths} numbers on different maps; {remedy}')
 
 
 def _tensor(array: NDArray[np.floating]) -> torch.Tensor:  # type: ignore[type-arg]

@@ -3,119 +3,186 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from spatial_rag_core.errors import ConfigurationError
-from spatial_rag_core.models.transition import Transition, TransitionConfig
-
 import pytest
 import torch
 
-Z, A, K, B = 6, 2, 5, 3
+from .transitions import A, actions, B, HEADS, HIDDEN, inputs, K, make, PLAIN, VARIANTS, Z
+
+every_variant = pytest.mark.parametrize('options', VARIANTS.values(), ids=VARIANTS)
 
 
-def make(**options: Any) -> Transition:
-    torch.manual_seed(0)
-    config = TransitionConfig(Z, A, hidden_dim=16, attention_heads=2, **options)
-    return Transition(config).eval().requires_grad_(False)
-
-
-def inputs(k: int = K, seed: int = 1) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-
-    def draw(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator)
-    return {'z': draw(B, Z), 'a': draw(B, A), 'retrieved': draw(B, k, Z),
-            'mask': torch.ones(B, k, dtype=torch.bool),
-            'memory_pose': draw(B, k, 4), 'memory_action': draw(B, k, A)}
-
-
-def plain(given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def bare(given: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: given[name] for name in ('z', 'a', 'retrieved', 'mask')}
 
 
-def test_the_plain_form_is_the_formula_of_the_design() -> None:
-    net, given = make(), inputs()
-    z, a, retrieved, _ = plain(given).values()
-    h = net.gru(torch.cat([z, net.action_proj(a)], dim=1))
-    attention = torch.nn.MultiheadAttention(16, 2, bias=True, batch_first=True, kdim=16, vdim=16)
+def torchs_attention(net: torch.nn.Module) -> torch.nn.MultiheadAttention:
+    """Torch's own, with the same weights; its bias_k and bias_v are the null memory."""
     ours = net.attention
-    attention.in_proj_weight.data = torch.cat([torch.eye(16)] * 3)
-    attention.in_proj_bias.data.zero_()
-    attention.out_proj.load_state_dict(ours.out.state_dict())
-    keys = torch.cat([ours.null_key.expand(B, 1, 16), ours.key(retrieved)], dim=1)
-    values = torch.cat([ours.null_value.expand(B, 1, 16), ours.value(retrieved)], dim=1)
-    m = attention(ours.query(h)[:, None], keys, values)[0][:, 0]
-    g = torch.sigmoid(net.gate(torch.cat([h, m], dim=1)))
-    expected = net.mlp(g * m + (1 - g) * h) + z
-    torch.testing.assert_close(net(**plain(given)), expected)
+    theirs = torch.nn.MultiheadAttention(HIDDEN, HEADS, add_bias_kv=True, kdim=Z, vdim=Z,
+                                         batch_first=True)
+    theirs.q_proj_weight.data, theirs.k_proj_weight.data, theirs.v_proj_weight.data = (
+        part.weight.data for part in (ours.query, ours.key, ours.value))
+    theirs.in_proj_bias.data = torch.cat([ours.query.bias, ours.key.bias, ours.value.bias])
+    theirs.bias_k.data, theirs.bias_v.data = ours.null_key.data, ours.null_value.data
+    theirs.out_proj.load_state_dict(ours.out.state_dict())
+    return theirs.eval().requires_grad_(False)
 
 
-@pytest.mark.parametrize('options', [
-    {}, {'memory_pose': True}, {'memory_action': True},
-    {'memory_pose': True, 'memory_action': True}])
+@pytest.mark.parametrize('masked', [0, 2, 4, K])
+def test_the_plain_form_is_the_formula_of_the_design(masked: int) -> None:
+    net, given = make(**PLAIN), inputs()
+    given['mask'][:, K - masked:] = False
+    torch.nn.init.normal_(net.attention.null_value)
+    z, a, retrieved, mask = bare(given).values()
+    h = net.gru(torch.cat([z, net.action_proj(a)], dim=1))
+    m, weights = torchs_attention(net)(h[:, None], retrieved, retrieved, key_padding_mask=~mask)
+    g = torch.sigmoid(net.gate(torch.cat([h, m[:, 0]], dim=1)))
+    step = net(**given)
+    torch.testing.assert_close(step.z, net.mlp(g * m[:, 0] + (1 - g) * h) + z)
+    torch.testing.assert_close(step.weights, weights[:, 0, :K])
+    torch.testing.assert_close(step.displacement, net.dead_reckoning(a))
+    assert step.log_variance.tolist() == [0.0] * B
+
+
+def test_the_plain_form_reads_neither_poses_nor_actions_nor_a_state() -> None:
+    net, given = make(**PLAIN), inputs()
+    assert torch.equal(net(**given, hidden=torch.randn(B, HIDDEN)).z, net(**bare(given)).z)
+
+
+@every_variant
 @pytest.mark.parametrize('garbage', [1e30, math.inf, math.nan])
 def test_masked_slots_change_nothing_whatever_they_hold(
-        options: dict[str, bool], garbage: float) -> None:
+        options: dict[str, Any], garbage: float) -> None:
     net, given = make(**options), inputs()
     given['mask'][0, 2:] = False
     given['mask'][1] = False
     clean = net(**given)
     for name in ('retrieved', 'memory_pose', 'memory_action'):
         given[name][~given['mask']] = garbage
-    assert clean.isfinite().all()
-    assert torch.equal(net(**given), clean)
+    for part, expected in zip(net(**given), clean, strict=True):
+        assert expected.isfinite().all()
+        assert torch.equal(part, expected)
 
 
 def test_garbage_in_masked_slots_does_not_reach_the_gradient() -> None:
     net, given = make().requires_grad_(), inputs()
     given['mask'][:, 1:] = False
-    given['retrieved'][:, 1:] = math.nan
-    net(**plain(given)).sum().backward()
+    for name in ('retrieved', 'memory_pose', 'memory_action'):
+        given[name][:, 1:] = math.nan
+    sum(part.sum() for part in net(**given, hidden=torch.zeros(B, HIDDEN))).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
-def test_padding_is_the_same_as_fewer_memories() -> None:
-    net, given = make(), inputs()
+@every_variant
+def test_padding_is_the_same_as_fewer_memories(options: dict[str, Any]) -> None:
+    net, given = make(**options), inputs()
     given['mask'][:, 2:] = False
-    short = {**given, 'retrieved': given['retrieved'][:, :2], 'mask': given['mask'][:, :2]}
-    torch.testing.assert_close(net(**plain(given)), net(**plain(short)))
+    short = {name: given[name][:, :2] for name in (
+        'retrieved', 'mask', 'memory_pose', 'memory_action')}
+    step, other = net(**given), net(**{**given, **short})
+    assert step.weights[:, 2:].tolist() == [[0.0] * 3] * B
+    for part, expected in zip(step[:4], other[:4], strict=True):
+        torch.testing.assert_close(part, expected)
 
 
-def test_no_memory_at_all_is_legal_and_the_same_as_all_masked() -> None:
-    net, given = make(), inputs()
+@every_variant
+def test_no_memory_at_all_is_legal_and_the_same_as_all_masked(options: dict[str, Any]) -> None:
+    net, given = make(**options), inputs()
     given['mask'][:] = False
-    none = net(**{**plain(inputs(k=0)), 'z': given['z'], 'a': given['a']})
-    assert none.shape == (B, Z)
-    assert none.isfinite().all()
-    torch.testing.assert_close(net(**plain(given)), none)
+    none = net(**{**bare(inputs(k=0)), 'z': given['z'], 'a': given['a']})
+    assert none.z.shape == (B, Z)
+    for part, expected in zip(net(**given)[:4], none[:4], strict=True):
+        torch.testing.assert_close(part, expected)
 
 
 @pytest.mark.parametrize('name', ['z', 'a', 'retrieved', 'memory_pose', 'memory_action'])
 def test_every_input_counts(name: str) -> None:
-    net, given = make(memory_pose=True, memory_action=True), inputs()
-    other = {**given, name: inputs(seed=2)[name]}
-    assert not torch.allclose(net(**given), net(**other))
-
-
-def test_the_order_of_memories_does_not_count() -> None:
     net, given = make(), inputs()
+    step, other = net(**given), net(**{**given, name: inputs(seed=2)[name]})
+    for part, changed in zip(step, other, strict=True):
+        if part is not step.hidden:
+            assert not torch.allclose(part, changed)
+    seen_before = name in ('z', 'a')  # memories are looked at after the state has moved on
+    assert torch.equal(step.hidden, other.hidden) is not seen_before
+
+
+def test_a_model_without_memory_says_the_same_whatever_it_is_given() -> None:
+    net, given = make(memory=False), inputs()
+    step = net(**given)
+    none = net(**{**bare(inputs(k=0)), 'z': given['z'], 'a': given['a']})
+    assert step.weights.tolist() == [[0.0] * K] * B
+    for part, expected in zip(step[:4], none[:4], strict=True):
+        assert torch.equal(part, expected)
+
+
+@every_variant
+def test_the_order_of_memories_does_not_count(options: dict[str, Any]) -> None:
+    net, given = make(**options), inputs()
     order = torch.tensor([3, 0, 4, 1, 2])
-    other = {**given, 'retrieved': given['retrieved'][:, order]}
-    torch.testing.assert_close(net(**plain(given)), net(**plain(other)))
+    mixed = {name: given[name][:, order] for name in (
+        'retrieved', 'mask', 'memory_pose', 'memory_action')}
+    step, other = net(**given), net(**{**given, **mixed})
+    torch.testing.assert_close(other.weights, step.weights[:, order])
+    for part, expected in zip(other[:4], step[:4], strict=True):
+        torch.testing.assert_close(part, expected)
 
 
-def test_a_model_with_memory_poses_and_actions_runs_without_them() -> None:
-    net, given = make(memory_pose=True, memory_action=True), inputs()
-    zeros = {**given, 'memory_pose': torch.zeros(B, K, 4), 'memory_action': torch.zeros(B, K, A)}
-    assert torch.equal(net(**plain(given)), net(**zeros))
+def test_poses_and_actions_that_are_not_given_are_not_known() -> None:
+    net, given = make(), inputs()
+    zeros = {**given, 'memory_pose': torch.zeros(B, K, 9), 'memory_action': torch.zeros(B, K, A)}
+    assert torch.equal(net(**bare(given)).z, net(**zeros).z)
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    ({'z_dim': 0}, 'z_dim must be > 0, got 0'),
-    ({'action_dim': -2}, 'action_dim must be > 0, got -2'),
-    ({'hidden_dim': 0}, 'hidden_dim must be > 0, got 0'),
-    ({'attention_heads': 0}, 'attention_heads must be > 0, got 0'),
-    ({'hidden_dim': 10, 'attention_heads': 4}, r'multiple of attention_heads \(4\), got 10'),
-])
-def test_an_impossible_size_is_refused_at_birth(options: dict[str, int], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=message):
-        TransitionConfig(**options)
+def test_a_history_is_the_state_of_the_steps_before() -> None:
+    net, given = make(), inputs()
+    history_z, history_a = torch.randn(B, 4, Z), actions(4)
+    hidden = None
+    for index in range(4):
+        hidden = net(**{**given, 'z': history_z[:, index], 'a': history_a[:, index]},
+                     hidden=hidden).hidden
+    torch.testing.assert_close(net.warm_up(history_z, history_a), hidden)
+    assert not net.warm_up(history_z[:, :0], history_a[:, :0]).any()
+    assert not torch.allclose(net(**given, hidden=hidden).z, net(**given).z)
+    assert not make(carry_state=False).warm_up(history_z, history_a).any()
+
+
+def test_the_way_is_the_actions_alone_unless_it_is_learned_from_state_and_memories() -> None:
+    given, other = inputs(), {**inputs(seed=2), 'a': inputs()['a']}
+    for options, alone in (({'displacement': False}, True), ({}, False)):
+        net = make(**options)
+        same = torch.allclose(net(**given).displacement, net(**other).displacement)
+        assert same is alone
+
+
+def test_saying_how_wrong_it_is_does_not_change_what_it_says() -> None:
+    net, given = make().requires_grad_(), inputs()
+    net(**given).log_variance.sum().backward()
+    learned = {name.split('.')[0] for name, p in net.named_parameters() if p.grad is not None}
+    assert learned == {'log_variance'}
+
+
+def copying(net: torch.nn.Module, row: int) -> torch.nn.Module:
+    """Set weights by hand: memory at the foreseen pose gets all attention, and is the answer."""
+    attention = net.attention
+    for parameter in net.parameters():
+        parameter.zero_()
+    attention.null_key.fill_(-100.0)
+    attention.query.bias.fill_(1.0)
+    # relu(1 - |x|) by three units: 1 where a memory's x is that of the foreseen pose, else less.
+    attention.of_extra.weight[:3, row] = torch.tensor([1.0, 1.0, 1.0])
+    attention.of_extra.bias[:3] = torch.tensor([1.0, 0.0, -1.0])
+    attention.key.weight[:, :3] = 100.0 * torch.tensor([1.0, -2.0, 1.0])
+    net.point.bias.fill_(50.0)
+    return net
+
+
+def test_the_memory_at_the_pose_that_the_action_leads_to_can_be_the_answer() -> None:
+    net, given = copying(make(), row=0), inputs(k=4, batch=1)
+    net.dead_reckoning.weight[0, 0] = 1.0  # an action [x, .] leads x metres ahead
+    given['memory_pose'][0] = 0.0
+    given['memory_pose'][0, :, 0] = torch.arange(4)  # one memory each metre ahead
+    given['memory_pose'][0, :, 3] = given['memory_pose'][0, :, 7] = 1.0
+    for metres in range(4):
+        step = net(**{**given, 'a': torch.tensor([[float(metres), 0.0]])})
+        assert int(step.weights.argmax()) == metres
+        torch.testing.assert_close(step.z[0], given['retrieved'][0, metres])

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from spatial_rag_core.errors import ConfigurationError, TrainingError
+from spatial_rag_core.evaluation.gain_config import CONTROLS, GainConfig, TRAINED, UNTRAINED
+from spatial_rag_core.evaluation.gain_data import changed_tours, chosen_maps, make_episodes, read_split
+from spatial_rag_core.evaluation.gain_models import GainTrial
+from spatial_rag_core.evaluation.gain_plan import require_same_plan
+from spatial_rag_core.evaluation.report import Report
+from spatial_rag_core.evaluation.results import ExperimentPlan, ExperimentResults
+from spatial_rag_core.evaluation.retrieval_gain import Job, run_job
+from spatial_rag_core.models.imagination import Imagination
+from spatial_rag_core.training.training_config import changed, TrainingConfig
+
+import numpy as np
+import pytest
+import torch
+
+TRAINING = changed(TrainingConfig(), {
+    'transition': {'hidden_dim': 16, 'attention_heads': 2, 'topk': 4},
+    'dynamics': {'batch_size': 8, 'horizon': 4, 'fence': {'most': 32}},
+    'perception': {'batch_size': 16}}, 'test')
+CONFIG = GainConfig(
+    sizes=(1, 2), seeds=(0,), horizons=(1, 15), valid_maps=1, test_maps=2, test_every=25,
+    steps_per_episode=60, tour_steps=60, perception_steps=2, dynamics_steps=2, adaptation_maps=1,
+    finetune_steps=(1, 2), finetune_rates=(1e-3,), training=TRAINING)
+PLAN = ExperimentPlan(
+    'test', CONFIG.sizes, CONFIG.seeds, tuple(CONFIG.sizes_of), CONFIG.horizons,
+    sizes_of=CONFIG.sizes_of, notes=CONFIG.facts)
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp('gain')
+    threads = torch.get_num_threads()
+    PLAN.save(folder)
+    make_episodes(folder, CONFIG, workers=1)
+    for maps in CONFIG.sizes:
+        run_job(Job(CONFIG, folder, maps, 0))
+    yield folder
+    torch.set_num_threads(threads)
+
+
+def test_every_planned_cell_is_there_and_makes_a_report(results: Path, tmp_path: Path) -> None:
+    found = ExperimentResults.load(results)
+    assert found.missing() == ()
+    assert len(found.cells) == len(PLAN.cells())
+    assert {cell.variant for cell in found.cells} == {*TRAINED, *CONTROLS, *UNTRAINED}
+    assert len(found.adaptation) == 1
+    Report.of(results).write_page(tmp_path / 'report.html')
+    assert (tmp_path / 'report.html').stat().st_size > 10_000
+
+
+def test_what_is_there_is_not_made_again(results: Path) -> None:
+    removed = results / 'cells' / 'plain-2-0.json'
+    before = {path: path.stat().st_mtime_ns for path in (results / 'cells').iterdir()}
+    text = removed.read_text()
+    removed.unlink()
+    run_job(Job(CONFIG, results, 2, 0))
+    after = {path: path.stat().st_mtime_ns for path in (results / 'cells').iterdir()}
+    assert [path for path in before if before[path] != after[path]] == [removed]
+    assert removed.read_text() == text
+
+
+def test_a_seeds_smaller_choice_of_maps_lies_in_its_larger_ones(results: Path) -> None:
+    episodes = read_split(results / 'episodes.h5', 'train')
+    one, two = ({e.map_id for e in chosen_maps(episodes, n, 0)} for n in (1, 2))
+    assert len(one) == 1
+    assert len(two) == 2
+    assert one < two
+
+
+def test_encoder_and_dynamics_see_only_the_chosen_maps(results: Path) -> None:
+    trial = GainTrial(CONFIG, results, 1, 0)
+    chosen = {e.map_id for e in trial.train_episodes}
+    assert {track.map_id for track in trial.train_tracks} == chosen
+    assert not chosen & {e.map_id for e in (*trial.valid_episodes, *trial.test_episodes)}
+
+
+def test_a_changed_map_is_toured_after_it_was_known_and_before_it_is_asked(
+        results: Path) -> None:
+    known = read_split(results / 'episodes.h5', 'test')[0]
+    tour, asked = changed_tours(CONFIG, known)
+    assert known.stamps[-1] < tour.stamps[0]
+    assert tour.stamps[-1] + 300.0 < asked.stamps[0]
+    assert tour.map_id == asked.map_id == known.map_id
+    assert not np.array_equal(tour.rgb[0], asked.rgb[0])
+
+
+def test_with_and_without_memory_have_as_many_parameters() -> None:
+    config = GainConfig()
+
+    def count(variant: str) -> int:
+        return sum(part.numel() for part in Imagination(config.transition(variant)).parameters())
+    assert count('none') == pytest.approx(count('memory'), rel=0.02)
+
+
+def test_each_variant_has_what_it_is_named_after() -> None:
+    config = GainConfig()
+    assert not config.transition('none').memory
+    assert config.dynamics('none_long').history > config.dynamics('none').history
+    assert config.dynamics('none_twice').training_steps == 2 * config.dynamics_steps
+    plain = config.transition('plain')
+    assert (plain.memory_pose, plain.memory_action, plain.pointer, plain.lookup) == (
+        False, False, False, 'once')
+    assert config.transition('pose_only').lookup == 'pose'
+    assert config.transition('latent_only').lookup == 'latent'
+
+
+def test_results_of_another_configuration_are_not_mixed_in(results: Path) -> None:
+    require_same_plan(results, replace(PLAN, seeds=(0, 1), date='later'))
+    other = replace(PLAN, notes={**PLAN.notes, 'dynamics_steps': 3})
+    with pytest.raises(TrainingError, match=r'holds results with notes\.dynamics_steps 2, this '
+                                            'is 3; choose another folder'):
+        require_same_plan(results, other)
+
+
+def test_sizes_must_ascend() -> None:
+    with pytest.raises(ConfigurationError, match=r'sizes must ascend .* got \(4, 2\)'):
+        GainConfig(sizes=(4, 2))
