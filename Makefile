@@ -88,8 +88,8 @@ torture: ready  ## a thousand kill -9 on a writing process (KILLS=1000)
 # A relative path in TRAIN_ARGS is the clone's.
 train: ready  ## a bundle from simulated drives: artifacts/encoder_transition.pt (TRAIN_ARGS='…')
 	@$(IN_ENV); \
-	spatial-rag data generate data/rooms2d.h5 --maps 160 --valid-maps 16 --test-maps 24 \
-	  --episodes-per-map 2 --steps 300 --no-depth --workers $$(nproc) \
+	spatial-rag data generate data/rooms2d.h5 --maps 110 --valid-maps 10 --test-maps 16 \
+	  --steps 900 --no-depth --workers $$(nproc) \
 	&& spatial-rag train --data data/rooms2d.h5 $(TRAIN_ARGS)
 
 clean:  ## remove what was built

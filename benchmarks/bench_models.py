@@ -31,7 +31,7 @@ Step = Callable[[Bundle], object]
 def peers(settings: Settings, folder: Path) -> dict[str, Bundle]:
     model = untrained_model(settings).requires_grad_(False)
     path = folder / 'model.pt'
-    save_bundle(model, path, topk=settings.topk, trained=False, training={})
+    save_bundle(model, path, trained=False, training={})
     bundle = Bundle.load(path, device='cpu', num_threads=THREADS)
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', r'`torch\.jit\.\w+` is', DeprecationWarning)

@@ -181,8 +181,9 @@ def test_the_plain_and_the_stamped_topic_carry_the_same_numbers(run: Run) -> Non
 def test_all_latents_name_one_author(run: Run) -> None:
     authors = {message.model_id for topic in ('latent', 'latent_next')
                for message in run.heard[f'/spatial_rag/{topic}']}
-    assert len(authors) == 1
-    assert authors.pop() in run.stack.output
+    assert authors == {run.summary['model_id']}
+    assert run.summary['model_id'] in run.stack.output
+    assert run.summary['trained'] is False
 
 
 def test_the_topics_are_the_contracts(run: Run) -> None:

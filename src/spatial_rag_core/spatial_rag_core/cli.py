@@ -37,8 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SpatialRagError as error:
         print(f'spatial-rag: {error}', file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print('spatial-rag: interrupted', file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        print(f"spatial-rag: {str(interrupt) or 'interrupted'}", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit complains

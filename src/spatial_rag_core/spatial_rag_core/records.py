@@ -175,6 +175,7 @@ class MemoryQuery:
     model_id: the author of `vector`; an index refuses the latents of another.
     rank_by: 'latent' gives the distance of latents by `metric`: 'l2', or 'cosine' (1 − cos, 0 to
     2; 1 where either latent is zero); 'pose' gives |Δp|² + 3·(1 − cos Δθ) [m²].
+    newest_only: of views of nearly the same place only the last counts, see seen_again.py.
     diversity: 0 gives the nearest; towards 1 what is unlike the hits before it counts more
     (maximal marginal relevance, see diversity.py).
     """
@@ -196,6 +197,7 @@ class MemoryQuery:
     model_id: str | None = None
     rank_by: RankBy = 'latent'
     metric: Metric = 'l2'
+    newest_only: bool = False
     diversity: float = 0.0
 
     def __post_init__(self) -> None:

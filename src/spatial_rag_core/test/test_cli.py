@@ -77,7 +77,7 @@ def test_another_seed_replaces_an_untrained_or_a_damaged_file(
 def test_a_trained_bundle_is_never_replaced(
         tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / 'trained.pt'
-    save_bundle(untrained_model(Settings()), path, topk=8, trained=True, training={})
+    save_bundle(untrained_model(Settings()), path, trained=True, training={})
     before = path.read_bytes()
     assert run('bundle', 'create-untrained', path) == 1
     assert 'holds a trained model' in capsys.readouterr().err

@@ -46,12 +46,14 @@ def _parameters(settings: Settings) -> tuple[Parameter, ...]:
         Parameter('max_dz_m', 0.0, 'Memories lie at most this much higher or lower than the '
                   'robot, for buildings of several floors; 0: not bounded', 'm', 0.0, 100000.0,
                   live=True),
-        Parameter('min_age_sec', 3.0, 'Memories lie at least this far in time from the frame, '
+        Parameter('min_age_sec', 5.0, 'Memories lie at least this far in time from the frame, '
                   'before or after it', 's', 0.0, 1e9, live=True),
         Parameter('map_id', '', 'Only memories of this map; empty: of all', live=True),
         Parameter('rank_by', 'pose', 'Nearest by pose, or by latent; predictions gain from '
                   'memories chosen by pose (measured: docs/BENCHMARKS.md)', live=True,
                   choices=('latent', 'pose')),
+        Parameter('newest_only', True, 'Of views of nearly the same place (0.4 m, 18 deg) only '
+                  'the last counts: the world may have changed', live=True),
         Parameter('metric', 'l2', 'Distance of latents: l2, or cosine (1 - cos)', live=True,
                   choices=('l2', 'cosine')),
         Parameter('diversity', 0.0, '0: the nearest; towards 1 memories that are unlike each '
@@ -149,7 +151,8 @@ class RetrieverNode(Node):
             max_dz_m=config['max_dz_m'] or None, rank_by=config['rank_by'],
             min_age_sec=config['min_age_sec'], timestamp=sample.stamp_ns / 1e9,
             map_id=config['map_id'] or None, model_id=sample.model_id,
-            metric=config['metric'], diversity=config['diversity'])
+            metric=config['metric'], newest_only=config['newest_only'],
+            diversity=config['diversity'])
 
     def _figures(self) -> dict[str, object]:
         self._tell_state()

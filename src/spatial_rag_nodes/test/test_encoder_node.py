@@ -9,7 +9,7 @@ from typing import Any
 
 from spatial_rag_core.models.bundle import Bundle, save_bundle
 from spatial_rag_core.models.encoder import EncoderConfig
-from spatial_rag_core.models.transition import TransitionConfig
+from spatial_rag_core.models.transition_config import TransitionConfig
 from spatial_rag_core.models.untrained import create_untrained_bundle
 from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.settings import Settings
@@ -270,7 +270,7 @@ def sensing_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     model = WorldModel(WorldModelConfig(
         EncoderConfig('tiny', 32, 64, use_depth=True, proprio_dim=2), TransitionConfig(32, 2)))
-    save_bundle(model.eval(), path, topk=8, trained=False, training={})
+    save_bundle(model.eval(), path, trained=False, training={})
     return path
 
 

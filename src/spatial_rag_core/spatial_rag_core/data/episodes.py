@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 import math
 from typing import Any, Literal, NamedTuple
 
@@ -77,6 +77,15 @@ class Episode:
     def __len__(self) -> int:
         """Return the number of moments, T."""
         return len(self.rgb)
+
+    def part(self, start: int, end: int) -> Episode:
+        """Return its moments from start to before end, under a name that says so."""
+        rows = slice(start, end)
+        return replace(
+            self, name=f'{self.name}[{start}:{end}]', rgb=self.rgb[rows],
+            actions=self.actions[rows], poses=self.poses[rows], stamps=self.stamps[rows],
+            depth_m=None if self.depth_m is None else self.depth_m[rows],
+            proprio=None if self.proprio is None else self.proprio[rows])
 
     @property
     def memory_bytes(self) -> int:

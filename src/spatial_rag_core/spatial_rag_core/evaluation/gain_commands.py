@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from datetime import datetime, UTC
+from datetime import datetime, timezone
 from pathlib import Path
 import platform
 import shlex
@@ -79,8 +79,8 @@ def _write_plan(folder: Path, config: GainConfig) -> None:
         command=shlex.join(['spatial-rag', *sys.argv[1:]]), sizes=config.sizes,
         seeds=config.seeds, variants=tuple(variants), horizons=config.horizons,
         step_sec=config.training.step_sec, sizes_of=variants,
-        frames_per_map=config.episodes.episodes_per_map * config.steps_per_episode,
-        quick=config.quick, date=datetime.now(UTC).date().isoformat(),
+        frames_per_map=config.steps_per_drive,
+        quick=config.quick, date=datetime.now(timezone.utc).date().isoformat(),
         machine=f'{platform.machine()}, {platform.processor() or platform.system()}',
         software={'spatial_rag': __version__, 'torch': torch.__version__,
                   'python': platform.python_version()}, notes=config.facts)

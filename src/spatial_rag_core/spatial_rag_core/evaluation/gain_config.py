@@ -37,14 +37,14 @@ class GainConfig:
     the drives through a changed map.
     """
 
-    sizes: tuple[int, ...] = (2, 4, 8, 16, 32, 64, 128, 256)
+    sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     horizons: tuple[int, ...] = (1, 5, 15, 50)
     valid_maps: int = 12
     test_maps: int = 20
     test_every: int = 16
-    steps_per_episode: int = 400
-    tour_steps: int = 800
+    steps_per_drive: int = 900
+    tour_steps: int = 900
     perception_steps: int = 1200
     dynamics_steps: int = 2000
     adaptation_maps: int = 12
@@ -62,16 +62,16 @@ class GainConfig:
     @classmethod
     def short(cls) -> GainConfig:
         """Minutes instead of hours, one seed: to see that it runs, and which way it points."""
-        return cls(sizes=(4, 16, 64), seeds=(0,), valid_maps=6, test_maps=8, test_every=24,
-                   perception_steps=300, dynamics_steps=500, adaptation_maps=4, tour_steps=600,
+        return cls(sizes=(4, 16, 64), seeds=(0,), valid_maps=6, test_maps=8,
+                   perception_steps=300, dynamics_steps=500, adaptation_maps=4,
                    finetune_steps=(10, 100), finetune_rates=(3e-4, 1e-3), quick=True)
 
     @property
     def episodes(self) -> GenerateConfig:
-        """The data: two drives through each map."""
+        """The data: one drive through each map; test maps are asked about its second half."""
         return GenerateConfig(
             maps=self.sizes[-1], valid_maps=self.valid_maps, test_maps=self.test_maps,
-            episodes_per_map=2, steps=self.steps_per_episode, with_depth=False)
+            steps=self.steps_per_drive, with_depth=False)
 
     @property
     def facts(self) -> dict[str, Any]:

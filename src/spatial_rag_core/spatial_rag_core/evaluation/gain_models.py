@@ -115,8 +115,11 @@ class GainTrial:
                               valid.thinned(_VALIDATION_WINDOWS), self.seed)
 
     def test_windows(self, history: int) -> WindowSet:
-        """Windows of the test maps, as long as the longest horizon."""
-        return WindowSet(self.tracks(self.test_episodes), self.config.test_fence,
+        """Windows of the test drives' second halves, as long as the longest horizon."""
+        middle = self.config.steps_per_drive // 2
+        asked, before = ([one.part(*ends) for one in self.test_episodes]
+                         for ends in ((middle, 2 * middle), (0, middle)))
+        return WindowSet(self.tracks(asked, before), self.config.test_fence,
                          self.config.horizons[-1], history, self.config.test_every)
 
 

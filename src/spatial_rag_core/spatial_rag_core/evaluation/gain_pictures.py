@@ -54,7 +54,8 @@ def _decoded(trial: GainTrial, network: Imagination, batch: Windows,
         z = network(batch.z[:, 0], batch.actions, batch.bank, hidden).z[:, steps - 1]
         rgb = trial.perception.decoder(z.flatten(0, 1)).permute(0, 2, 3, 1)
     pictures: NDArray[np.uint8] = (255.0 * rgb).round().to(torch.uint8).numpy()
-    return pictures.reshape(*z.shape[:2], *pictures.shape[1:])
+    shown: NDArray[np.uint8] = pictures.reshape(*z.shape[:2], *pictures.shape[1:])
+    return shown
 
 
 def _true(trial: GainTrial, windows: WindowSet, row: int,
@@ -63,7 +64,8 @@ def _true(trial: GainTrial, windows: WindowSet, row: int,
     drives = sorted((one for one in trial.test_episodes if one.map_id == track.map_id),
                     key=lambda one: float(one.stamps[0]))
     moments = windows.starts[row] + track.stride * steps
-    return np.concatenate([drive.rgb for drive in drives])[moments]
+    shown: NDArray[np.uint8] = np.concatenate([drive.rgb for drive in drives])[moments]
+    return shown
 
 
 def _error_maps(trial: GainTrial, windows: WindowSet, with_memory: Imagination,

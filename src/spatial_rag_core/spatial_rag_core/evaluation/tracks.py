@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from spatial_rag_core.data.episodes import Episode
-from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.data.model_steps import moments_per_step, step_actions
 from spatial_rag_core.evaluation.earlier_memories import Seen
 from spatial_rag_core.evaluation.time_split import TimeSplit
 from spatial_rag_core.models.imagined import History
@@ -49,7 +49,7 @@ class Track:
     @classmethod
     def of(cls, episode: Episode, bundle: Bundle) -> Track:
         """Encode an episode; raises ConfigurationError where its rate does not fit the model."""
-        every = frames_per_step(episode.rate_hz, bundle.metadata.step_sec)
+        every = moments_per_step(episode.rate_hz, bundle.metadata.step_sec)
         return cls(episode, every, bundle.encode_images(episode.rgb),
                    step_actions(episode.actions, every))
 
@@ -82,22 +82,3 @@ class Track:
     def ahead(self, start: int) -> NDArray[np.int64]:
         """Return the frames that are to be foreseen, int [len(STEPS_AHEAD)]."""
         return start + self.every * np.array(STEPS_AHEAD)
-
-
-def frames_per_step(rate_hz: float, step_sec: float) -> int:
-    """Return rate_hz · step_sec; raises ConfigurationError where that is no whole number."""
-    every = round(rate_hz * step_sec)
-    if every < 1 or abs(rate_hz * step_sec - every) > 0.05 * every:
-        raise ConfigurationError(f'{rate_hz:g} frames a second do not divide a step of '
-                                 f'{step_sec:g} s, that of the model; read it with --rate-hz '
-                                 f'{max(every, 1) / step_sec:g}')
-    return every
-
-
-def step_actions(actions: Vector, every: int) -> Vector:
-    """Return the mean action of the `every` frames from each on, fewer at the end, [T, A]."""
-    sums = np.concatenate([np.zeros((1, actions.shape[1])),
-                           np.cumsum(actions, axis=0, dtype=np.float64)])
-    ends = np.minimum(np.arange(len(actions)) + every, len(actions))
-    means = (sums[ends] - sums[:-1]) / (ends - np.arange(len(actions)))[:, None]
-    return np.asarray(means, np.float32)

@@ -16,7 +16,7 @@ from spatial_rag_core.errors import (
     JournalMismatchError,
     JournalUnavailableError,
 )
-from spatial_rag_core.memory.answering.diversity import diverse, pool_size
+from spatial_rag_core.memory.answering.choice import chosen, pool_size
 from spatial_rag_core.memory.answering.projection import Projection
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.file.damage import sound_parts
@@ -195,7 +195,7 @@ class Retriever:
                     lambda seqs: journal.get(seqs, with_thumbnails),
                     [hit.seq for hit in ranked], projection.damage.spoiled)
                 for seq, memory in part.items()}
-        return diverse([
+        return chosen([
             Hit(memories[hit.seq], hit.distance, _separation_m(memories[hit.seq], query.pose))
             for hit in ranked if hit.seq in memories], query)
 

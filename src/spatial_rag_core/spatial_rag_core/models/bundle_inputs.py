@@ -21,11 +21,13 @@ from spatial_rag_core.spatial.pose_arrays import POSE_CHANNELS
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 import torch
+from torch import Tensor
 
-T = torch.Tensor
-Encoding = tuple[T, T | None, T | None]
-Prediction = tuple[T, T, T, T, T | None, T | None, T | None, T | None]
-Plans = tuple[T, T, T, T, T, T, T | None, T | None]
+MaybeTensor = Tensor | None
+Encoding = tuple[Tensor, MaybeTensor, MaybeTensor]
+Prediction = tuple[Tensor, Tensor, Tensor, Tensor,
+                   MaybeTensor, MaybeTensor, MaybeTensor, MaybeTensor]
+Plans = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, MaybeTensor, MaybeTensor]
 
 
 class BundleInputs:
@@ -45,7 +47,8 @@ class BundleInputs:
         """Arguments of WorldModel.encode; see Bundle.encode_image."""
         return (*self.of_features(rgb, depth_m), self._proprio(proprio))
 
-    def of_features(self, rgb: NDArray[Any], depth_m: NDArray[Any] | None) -> tuple[T, T | None]:
+    def of_features(self, rgb: NDArray[Any], depth_m: NDArray[Any] | None,
+                    ) -> tuple[Tensor, MaybeTensor]:
         """Arguments of WorldModel.features; see Bundle.feature_map."""
         return self.pictures([rgb]), self.depth(depth_m)
 
@@ -76,17 +79,17 @@ class BundleInputs:
                 self._repeated(latents, b), self._repeated(mask, b), self._repeated(pose, b),
                 self._repeated(action, b), *self._history(history, b))
 
-    def row(self, vector: NDArray[Any]) -> T:
+    def row(self, vector: NDArray[Any]) -> Tensor:
         """One row [1, …] of what the network takes."""
         return self._tensor(vector).unsqueeze(0)
 
-    def pictures(self, rgb: Iterable[NDArray[Any]]) -> T:
+    def pictures(self, rgb: Iterable[NDArray[Any]]) -> Tensor:
         """Pictures uint8 [N, H, W, 3] of any size to float [N, 3, S, S] in 0..1."""
         resized = [resized_rgb(picture, self._metadata.image_size) for picture in rgb]
         pictures = self._tensor(np.stack(resized)).permute(0, 3, 1, 2)
         return pictures.to(torch.float32) / 255.0
 
-    def depth(self, depth_m: NDArray[Any] | None) -> T | None:
+    def depth(self, depth_m: NDArray[Any] | None) -> MaybeTensor:
         """Float [1, 1, S, S] [m], or None for a model without that input."""
         side = self._metadata.image_size
         _refuse_unused('depth_m', depth_m, self._metadata.uses_depth)
@@ -96,7 +99,7 @@ class BundleInputs:
             resized_depth(depth_m, side))
         return self._tensor(depth)[None, None]
 
-    def _proprio(self, proprio: ArrayLike | None) -> T | None:
+    def _proprio(self, proprio: ArrayLike | None) -> MaybeTensor:
         size = self._metadata.proprio_dim
         _refuse_unused('proprio', proprio, size > 0)
         if not size:
@@ -105,7 +108,7 @@ class BundleInputs:
             as_proprio(proprio, size))
         return self.row(values)
 
-    def _history(self, history: History | None, batch: int) -> tuple[T | None, T | None]:
+    def _history(self, history: History | None, batch: int) -> tuple[MaybeTensor, MaybeTensor]:
         """The newest `metadata.history` moments, all where there are fewer; None for 0."""
         meta = self._metadata
         if not meta.history:
@@ -114,19 +117,19 @@ class BundleInputs:
         return self._repeated(z, batch), self._repeated(actions, batch)
 
     def _rows(self, name: str, used: bool, rows: ArrayLike | None, shape: tuple[int, int],
-              error: type[InputError]) -> T | None:
+              error: type[InputError]) -> MaybeTensor:
         _refuse_unused(name, rows, used)
         if not used:
             return None
         given = np.zeros(shape, np.float32) if rows is None else rows
         return self._tensor(padded_rows(name, given, shape, self._metadata.topk, error))
 
-    def _repeated(self, row: NDArray[Any], batch: int) -> T:
+    def _repeated(self, row: NDArray[Any], batch: int) -> Tensor:
         """One row [1, …] for each of a batch, without copying it."""
         tensor = self._tensor(row)
         return tensor.expand(batch, *tensor.shape[1:])
 
-    def _tensor(self, array: NDArray[Any]) -> T:
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self._device)
 
 

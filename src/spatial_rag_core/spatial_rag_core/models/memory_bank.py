@@ -10,16 +10,11 @@ from spatial_rag_core.records import as_latent, Memory, Pose, Vector
 from spatial_rag_core.spatial.pose_arrays import (
     pose_array,
     POSE_CHANNELS,
-    pose_distances_m2,
-    PoseArray,
     poses_seen_from,
 )
+from spatial_rag_core.spatial.seen_again import replaced_at
 
 import numpy as np
-from numpy.typing import NDArray
-
-_SAME_PLACE_M2 = 0.15
-_NEWER_BY_SEC = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,20 +73,6 @@ class MemoryBank:
         z = np.array([as_latent(memory.vector, z_dim) for memory in memories])
         return cls(z[current], poses_seen_from(pose_array(pose), poses)[current],
                    actions[current])
-
-
-def replaced_at(poses: PoseArray, timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """
-    When a newer memory replaces each, float64 [N] [s]; inf: never.
-
-    poses: [N, 7].  timestamps: [N] [s].  One that is a minute newer and shows nearly the same
-    view (|dp|^2 + 3 (1 - cos angle) below 0.15 m^2: 0.4 m aside, or 18 degrees) replaces.
-    """
-    newer = timestamps[None, :] > timestamps[:, None] + _NEWER_BY_SEC  # [i, j]: j replaces i
-    replaces = newer & (pose_distances_m2(poses, poses) < _SAME_PLACE_M2)
-    first: NDArray[np.float64] = np.where(replaces, timestamps[None, :], np.inf).min(
-        axis=1, initial=np.inf)
-    return first
 
 
 def _check_finite(name: str, rows: Vector, error: type[InputError]) -> None:

@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 _CLIP_DISTANCE_M2 = 4.0
+_SHORTEST_CYCLE = 11  # steps of a learning rate's rise and fall; torch divides by 0 at 10
 _STANDSTILL = 1e-9  # error of copying where nothing moved
 
 
@@ -35,15 +36,21 @@ class DynamicsModule(lightning.LightningModule):
 
     def training_step(self, batch: Windows, batch_index: int) -> torch.Tensor:
         """Return the loss of a batch."""
+        loss, terms = self._loss(batch)
+        self.log('train/latent_mse', terms['latent_mse'], prog_bar=True)
+        self.log('train/pose_error', terms['pose_error'])
+        return loss
+
+    def _loss(self, batch: Windows) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """Return the weighted sum of the losses, and what of it is worth a look."""
         rollout = self._imagine(batch)
         error = _latent_errors(rollout, batch)  # [B, T]
         way = _pose_errors(rollout, batch).clamp(max=_CLIP_DISTANCE_M2).mean()
         surprise = 0.5 * (error.detach() * torch.exp(-rollout.log_variance)
                           + rollout.log_variance).mean()
-        self.log('train/latent_mse', error.mean(), prog_bar=True)
-        self.log('train/pose_error', way)
-        return (error.mean() + self.config.displacement_weight * way
+        loss = (error.mean() + self.config.displacement_weight * way
                 + self.config.uncertainty_weight * surprise)
+        return loss, {'latent_mse': error.mean().detach(), 'pose_error': way.detach()}
 
     def on_validation_epoch_start(self) -> None:
         """Begin the sums."""
@@ -66,7 +73,8 @@ class DynamicsModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(self.parameters(), config.learning_rate,
                                       weight_decay=config.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=config.training_steps + 1, pct_start=0.1)
+            optimizer, config.learning_rate, pct_start=0.1,
+            total_steps=max(config.training_steps + 1, _SHORTEST_CYCLE))
         return {'optimizer': optimizer,
                 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
 

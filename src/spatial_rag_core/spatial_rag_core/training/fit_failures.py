@@ -49,4 +49,4 @@ def failures_told(folder: Path, resumed: Path | None) -> Iterator[None]:
 
 def first_line(error: BaseException) -> str:
     """Return how a message begins; Lightning's go on for pages."""
-    return str(error).strip().partition('\n')[0]
+    return str(error).strip().partition('\n')[0].rstrip(':')

@@ -35,8 +35,9 @@ class FitOptions:
     Where and on what a training runs; raises ConfigurationError.
 
     folder: for checkpoints (last.ckpt, best.ckpt) and TensorBoard's files, one that all machines
-    see; None: nothing stays.  resume: go on from folder/last.ckpt where it is there.  accelerator, devices, num_nodes,
-    strategy: as Lightning's Trainer takes them, for several GPUs or machines.
+    see; None: nothing stays.  resume: go on from folder/last.ckpt where it is there.
+    accelerator, devices, num_nodes, strategy: as Lightning's Trainer takes them, for several
+    GPUs or machines.
     """
 
     folder: Path | None = None

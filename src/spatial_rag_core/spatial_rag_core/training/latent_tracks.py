@@ -67,7 +67,8 @@ class LatentTrack:
         first = np.arange(before * self.stride, len(self) - after * self.stride)
         same = (self.drives[first - before * self.stride]
                 == self.drives[first + after * self.stride])
-        return first[same & self.is_asked[first]]
+        found: NDArray[np.int64] = first[same & self.is_asked[first]]
+        return found
 
 
 def join_tracks(parts: Iterable[LatentTrack]) -> list[LatentTrack]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 
 from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.index import Context, IndexRows
-from spatial_rag_core.models.memory_bank import replaced_at
 from spatial_rag_core.records import MemoryQuery, Pose, Position, Quaternion
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
+from spatial_rag_core.spatial.seen_again import replaced_at
 from spatial_rag_core.training.latent_tracks import LatentTrack
 
 import numpy as np
 from numpy.typing import NDArray
 
 _H3_RESOLUTION = 13
-_MOST_FOUND = 10_000  # by one query
 
 
 @dataclass(frozen=True)
@@ -43,21 +43,17 @@ class FenceConfig:
 
 
 class MapMemory:
-    """The memories of one map in an index; a memory's sequence number is its moment + 1."""
+    """
+    The memories of one map in an index; a memory's sequence number is its moment + 1.
+
+    Moments are best asked about in order of time: what a newer view has replaced leaves the
+    index, and going back fills it anew.
+    """
 
     def __init__(self, track: LatentTrack) -> None:
         self._track = track
         self._replaced_at = replaced_at(track.poses, track.stamps)
-        grid = H3Grid(LocalFrame(), _H3_RESOLUTION)
-        self._index = CellIndex(grid, track.z.shape[1])
-        positions = track.poses[:, :3]
-        count = len(track)
-        self._index.add(IndexRows(
-            seqs=np.arange(1, count + 1), vectors=track.z, positions=positions,
-            cells=np.array([grid.cell_number(Position(*place)) for place in positions],
-                           np.uint64),
-            orientations=track.poses[:, 3:].astype(np.float32), timestamps=track.stamps,
-            contexts=np.zeros(count, np.int32), context_table={0: Context()}))
+        self._now, self._index = -math.inf, self._filled()
 
     def known_at(self, moment: int, fence: FenceConfig) -> NDArray[np.int64]:
         """
@@ -65,21 +61,34 @@ class MapMemory:
 
         All are at least fence_sec older. Where a place was seen again, the newer view stands.
         """
-        before = float(self._track.stamps[moment] - fence.fence_sec)
-        wanted = fence.most
-        while True:
-            rows = self._nearest(moment, before, fence.reach_m, wanted)
-            current = rows[self._replaced_at[rows] > before][:fence.most]
-            if len(current) == fence.most or len(rows) < wanted or wanted == _MOST_FOUND:
-                return current
-            wanted = min(2 * wanted, _MOST_FOUND)  # replaced ones took the place of others
-
-    def _nearest(self, moment: int, before: float, reach_m: float, k: int) -> NDArray[np.int64]:
         pose = self._track.poses[moment]
+        before = float(self._track.stamps[moment] - fence.fence_sec)
+        self._let_replaced_go(before)
         found = self._index.search(MemoryQuery(
-            k=k, rank_by='pose', radius_m=reach_m, before=before,
+            k=fence.most, rank_by='pose', radius_m=fence.reach_m, before=before,
             pose=Pose(Position(*pose[:3]), Quaternion(*pose[3:]))))
         return np.array([hit.seq - 1 for hit in found], np.int64)
+
+    def _let_replaced_go(self, now: float) -> None:
+        if now < self._now:
+            self._now, self._index = -math.inf, self._filled()
+        gone = (self._replaced_at > self._now) & (self._replaced_at <= now)
+        if gone.any():
+            self._index.remove(np.flatnonzero(gone) + 1)
+        self._now = now
+
+    def _filled(self) -> CellIndex:
+        track, count = self._track, len(self._track)
+        grid = H3Grid(LocalFrame(), _H3_RESOLUTION)
+        positions = track.poses[:, :3]
+        index = CellIndex(grid, track.z.shape[1])
+        index.add(IndexRows(
+            seqs=np.arange(1, count + 1), vectors=track.z, positions=positions,
+            cells=np.array([grid.cell_number(Position(*place)) for place in positions],
+                           np.uint64),
+            orientations=track.poses[:, 3:].astype(np.float32), timestamps=track.stamps,
+            contexts=np.zeros(count, np.int32), context_table={0: Context()}))
+        return index
 
 
 def bank_rows(tracks: Sequence[LatentTrack], moments: Sequence[NDArray[np.int64]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, UTC
+from datetime import datetime, timezone
 import json
 from pathlib import Path
 import platform
@@ -34,7 +34,7 @@ class ModelCard:
             'size_bytes': bundle.stat().st_size, 'architecture': metadata.architecture,
             'z_dim': metadata.z_dim, 'action_dim': metadata.action_dim,
             'image_size_px': metadata.image_size, 'topk': metadata.topk,
-            'step_sec': metadata.step_sec, 'date': datetime.now(UTC).date().isoformat(),
+            'step_sec': metadata.step_sec, 'date': datetime.now(timezone.utc).date().isoformat(),
             'command': _command(), 'software': {
                 'spatial_rag': __version__, 'torch': torch.__version__,
                 'python': platform.python_version()},

@@ -34,7 +34,7 @@ class PerceptionConfig:
     """
 
     training_steps: int = 2000
-    passes_at_most: int = 60
+    passes_at_most: int = 160
     batch_size: int = 128
     maps_per_batch: int = 8
     learning_rate: float = 4e-3
@@ -49,9 +49,9 @@ class PerceptionConfig:
     near_deg: float = 20.0
     covariance_weight: float = 0.001
     latent_noise: float = 0.1
-    brightness: float = 0.0
-    colour: float = 0.0
-    shift_px: int = 0
+    brightness: float = 0.15
+    colour: float = 0.05
+    shift_px: int = 4
     drop_inputs: float = 0.3
 
     def __post_init__(self) -> None:

@@ -69,7 +69,8 @@ class PerceptionModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(self.parameters(), config.learning_rate,
                                       weight_decay=config.weight_decay)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, config.learning_rate, total_steps=self.training_steps + 1, pct_start=0.1)
+            optimizer, config.learning_rate, pct_start=0.1,
+            total_steps=max(11, self.training_steps + 1))  # a shorter cycle divides by zero
         return {'optimizer': optimizer,
                 'lr_scheduler': {'scheduler': schedule, 'interval': 'step'}}
 

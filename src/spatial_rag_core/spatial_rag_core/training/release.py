@@ -6,6 +6,7 @@ import argparse
 from dataclasses import replace
 import os
 from pathlib import Path
+import sys
 
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.models.bundle_file import save_bundle
@@ -50,7 +51,8 @@ def release(data: TrainingData, config: TrainingConfig,
 def _options(arguments: argparse.Namespace) -> FitOptions:
     devices = arguments.devices
     return FitOptions(
-        folder=arguments.checkpoints, resume=arguments.resume, progress=not arguments.quiet,
+        folder=arguments.checkpoints, resume=arguments.resume,
+        progress=not arguments.quiet and sys.stderr.isatty(),
         accelerator=arguments.accelerator, num_nodes=arguments.num_nodes,
         devices=int(devices) if devices.isdigit() else devices)
 

@@ -13,7 +13,7 @@ from spatial_rag_core.models.imagination import Imagination
 from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.training.dynamics_config import DynamicsConfig
 from spatial_rag_core.training.encoding import encode_episodes
-from spatial_rag_core.training.fitting import FitFigures, FitOptions
+from spatial_rag_core.training.fitting import FitFigures, FitOptions, forget
 from spatial_rag_core.training.frames import FrameSet
 from spatial_rag_core.training.latent_tracks import LatentTrack
 from spatial_rag_core.training.perception import train_perception
@@ -42,6 +42,8 @@ def run_training(data: TrainingData, config: TrainingConfig, options: FitOptions
     start: an encoder to begin with, of published weights. Raises
     TrainingError where the data do not do, or a loss is not finite.
     """
+    if options.folder is not None and not options.resume:
+        forget(options.folder / 'dynamics')  # it knows another encoder's latents
     tell(f'perception: {sum(map(len, data.train))} pictures')
     frames, valid = map(FrameSet.from_episodes, (data.train, data.valid))
     seen = train_perception(frames, config.perception, encoder=config.encoder, valid=valid,
@@ -49,7 +51,7 @@ def run_training(data: TrainingData, config: TrainingConfig, options: FitOptions
                             options=_in_folder(options, 'perception'))
     tracks = encode_episodes(seen.encoder, data.train, config.step_sec)
     asked = encode_episodes(seen.encoder, data.valid, config.step_sec, data.remembered)
-    dynamics = fitting_horizon(config.dynamics, [*tracks, *asked])
+    dynamics = fitting_horizon(config.dynamics, tracks, asked)
     windows, validation = (WindowSet(part, dynamics.fence, dynamics.horizon, dynamics.history)
                            for part in (tracks, asked))
     tell(f'dynamics: {len(windows)} windows of {windows.steps} steps')
@@ -62,9 +64,14 @@ def run_training(data: TrainingData, config: TrainingConfig, options: FitOptions
          'dynamics': {'horizon': dynamics.horizon, **_facts(foreseen.figures)}})
 
 
-def fitting_horizon(config: DynamicsConfig, tracks: Sequence[LatentTrack]) -> DynamicsConfig:
-    """Shorten the horizon to what the shortest map's longest drive has room for."""
-    room = min(track.longest_drive for track in tracks) - config.history
+def fitting_horizon(config: DynamicsConfig, *parts: Sequence[LatentTrack]) -> DynamicsConfig:
+    """
+    Shorten the horizon to what half of the maps have room for, in each part.
+
+    One drive that broke off is not to take the others' far sight.
+    """
+    longest = [sorted(track.longest_drive for track in part) for part in parts]
+    room = min(lengths[len(lengths) // 2] for lengths in longest) - config.history
     return replace(config, horizon=max(1, min(config.horizon, room)))
 
 

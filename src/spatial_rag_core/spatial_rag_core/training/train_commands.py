@@ -67,7 +67,8 @@ def _add_results(command: argparse.ArgumentParser) -> None:
                               f'(default: {CHECKPOINTS})')
     command.add_argument('--resume', action='store_true', help='go on where it was interrupted')
     command.add_argument('--json', action='store_true', help='print one JSON object at the end')
-    command.add_argument('--quiet', action='store_true', help='show no progress')
+    command.add_argument('--quiet', action='store_true',
+                         help='show no progress; without a terminal there is none anyway')
 
 
 def _add_machine(command: argparse.ArgumentParser) -> None:

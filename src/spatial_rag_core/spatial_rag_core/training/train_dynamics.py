@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.models.imagination import Imagination
 from spatial_rag_core.models.transition_config import TransitionConfig
 from spatial_rag_core.training.dynamics import DynamicsModule, fit_dead_reckoning
@@ -31,8 +32,10 @@ def train_dynamics(transition: TransitionConfig, config: DynamicsConfig, windows
     """
     Train on `windows`, stop by `validation`, which is of other maps.
 
-    Raises TrainingError, see fit.
+    Raises TrainingError for windows of another size than the transition, and see fit.
     """
+    for each in (windows, validation):
+        _check(each, transition)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = DynamicsModule(transition, config)
@@ -43,6 +46,15 @@ def train_dynamics(transition: TransitionConfig, config: DynamicsConfig, windows
                       Schedule(config.training_steps, config.validate_every, config.patience,
                                'valid/relative_error'), options or FitOptions())
     return TrainedDynamics(module.network.eval().requires_grad_(False), figures)
+
+
+def _check(windows: WindowSet, transition: TransitionConfig) -> None:
+    z_dim, action_dim = (getattr(windows.tracks[0], name).shape[1] for name in ('z', 'actions'))
+    if (z_dim, action_dim) != (transition.z_dim, transition.action_dim):
+        raise TrainingError(
+            f'latents of {z_dim} and actions of {action_dim} numbers, the transition takes '
+            f'{transition.z_dim} and {transition.action_dim}; set Z_DIM={z_dim} and '
+            f'ACTION_DIM={action_dim}')
 
 
 class _Fixed(Dataset[Windows]):

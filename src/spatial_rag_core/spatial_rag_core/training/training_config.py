@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+import contextlib
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
+import math
 from pathlib import Path
 from typing import Any, ClassVar, get_type_hints, TypeVar
 
@@ -34,7 +36,11 @@ class TrainingConfig:
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
 
-    FOR_RECORDINGS: ClassVar[Mapping[str, Any]] = {}
+    FOR_RECORDINGS: ClassVar[Mapping[str, Any]] = {
+        'perception': {'training_steps': 800, 'passes_at_most': 400, 'place_weight': 0.1,
+                       'near_m': 0.15, 'near_deg': 10.0, 'brightness': 0.15, 'colour': 0.05,
+                       'shift_px': 12},
+        'dynamics': {'training_steps': 1000}}
     """What is otherwise where a recording is all there is."""
 
     def __post_init__(self) -> None:
@@ -65,11 +71,12 @@ class TrainingConfig:
         there is not and for a value out of its range.
         """
         try:
-            values = yaml.safe_load(path.read_text())
+            values = yaml.safe_load(path.read_text(encoding='utf-8'))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise TrainingError(f'{path}: cannot be read as YAML ({error}); write keys as '
-                                'config/train.yaml does') from error
-        return changed(default, values or {}, str(path))
+            reason = ' '.join(str(error).split())
+            raise TrainingError(f'{path}: cannot be read as YAML ({reason}); write keys as '
+                                '`spatial-rag train --print-config` does') from error
+        return changed(default, {} if values is None else values, str(path))
 
 
 def changed(config: C, values: Mapping[str, Any], where: str) -> C:
@@ -98,8 +105,11 @@ def as_values(config: TrainingConfig) -> dict[str, Any]:
 
 
 def _as_kind(value: object, kind: Any, where: str) -> Any:
-    if kind is float and type(value) is int:
-        return float(value)
+    if kind is float and isinstance(value, int | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            value = float(value)  # YAML takes 2e-3 for a word
     if isinstance(kind, type) and type(value) is not kind:
         raise ConfigurationError(f'{where} must be {kind.__name__}, got {value!r}')
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f'{where} must be finite, got {value}')
     return value

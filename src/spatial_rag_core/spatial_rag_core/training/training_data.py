@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from spatial_rag_core.data.episode_file import EpisodeReader
 from spatial_rag_core.data.episode_loading import load_episodes
-from spatial_rag_core.data.episodes import Episode
-from spatial_rag_core.errors import EpisodeError, TrainingError
+from spatial_rag_core.data.episodes import Episode, Split, SPLITS
+from spatial_rag_core.errors import TrainingError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,10 +41,11 @@ class TrainingData:
         """
         Read the splits of a file of episodes; depth is left out.
 
-        on_damage: is told of each episode that is passed over. Raises EpisodeError.
+        on_damage: is told of each episode that is passed over. Raises EpisodeError, also where
+        nothing of a split is whole, and TrainingError without episodes for validation.
         """
         parts: dict[str, tuple[Episode, ...]] = {}
-        for split in ('train', 'valid', 'test'):
+        for split in SPLITS:
             parts[split] = _read(path, split, on_damage)
         if not parts['valid']:
             raise TrainingError(f'{path}: has no episodes for validation; generate with '
@@ -78,18 +80,16 @@ def _split(kept: Sequence[Episode]) -> tuple[tuple[Episode, ...], tuple[Episode,
         cut = round(len(kept) * (1.0 - _VALIDATION_SHARE))
         return tuple(kept[:cut]), tuple(kept[cut:])
     cuts = [round(len(one) * (1.0 - _VALIDATION_SHARE)) for one in kept]
-    return (tuple(_slice(one, 0, cut) for one, cut in zip(kept, cuts, strict=True) if cut),
-            tuple(_slice(one, cut, len(one)) for one, cut in zip(kept, cuts, strict=True)
+    return (tuple(one.part(0, cut) for one, cut in zip(kept, cuts, strict=True) if cut),
+            tuple(one.part(cut, len(one)) for one, cut in zip(kept, cuts, strict=True)
                   if cut < len(one)))
 
 
-def _read(path: Path, split: Any, on_damage: Callable[[str], None]) -> tuple[Episode, ...]:
-    try:
-        loaded = load_episodes(path, split, with_depth=False)
-    except EpisodeError:
-        if split == 'train':
-            raise
-        return ()
+def _read(path: Path, split: Split, on_damage: Callable[[str], None]) -> tuple[Episode, ...]:
+    with EpisodeReader(path) as reader:
+        if split != 'train' and not reader.names(split):
+            return ()
+    loaded = load_episodes(path, split, with_depth=False)
     for damage in loaded.damaged:
         on_damage(f'{path}: {damage.name} is passed over: {damage.reason}')
     return loaded.episodes
@@ -101,14 +101,5 @@ def _kept_parts(episode: Episode, keep: Keep | None) -> list[Episode]:
         return [episode]
     chosen = keep(episode.stamps)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
-    return [_slice(episode, int(start), int(end))
+    return [episode.part(int(start), int(end))
             for start, end in zip(edges[::2], edges[1::2], strict=True) if end - start > 1]
-
-
-def _slice(episode: Episode, start: int, end: int) -> Episode:
-    rows = slice(start, end)
-    return replace(
-        episode, name=f'{episode.name}[{start}:{end}]', rgb=episode.rgb[rows],
-        actions=episode.actions[rows], poses=episode.poses[rows], stamps=episode.stamps[rows],
-        depth_m=None if episode.depth_m is None else episode.depth_m[rows],
-        proprio=None if episode.proprio is None else episode.proprio[rows])

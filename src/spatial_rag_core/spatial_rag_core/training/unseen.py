@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from spatial_rag_core.evaluation.open_loop import open_loop
+from spatial_rag_core.evaluation.open_loop import BankOf, open_loop
 from spatial_rag_core.evaluation.other_memories import no_memory, other_maps_memory
 from spatial_rag_core.models.world_model import WorldModel
 from spatial_rag_core.training.encoding import encode_episodes
@@ -37,7 +37,7 @@ def unseen_figures(model: WorldModel, data: TrainingData,
         return found
     windows = WindowSet(tracks, config.dynamics.fence, horizons[-1],
                         config.dynamics.history).thinned(_MOST_WINDOWS)
-    banks = {'with_memory': None, 'without_memory': no_memory}
+    banks: dict[str, BankOf | None] = {'with_memory': None, 'without_memory': no_memory}
     if len(tracks) > 1:
         banks['with_another_maps_memory'] = other_maps_memory(0)
     for name, bank_of in banks.items():

@@ -117,5 +117,5 @@ def _check_alike(tracks: Sequence[LatentTrack]) -> None:
             raise TrainingError(f'{name} of {widths} numbers on different maps; {remedy}')
 
 
-def _tensor(array: NDArray[np.floating]) -> torch.Tensor:  # type: ignore[type-arg]
+def _tensor(array: NDArray[np.floating]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))

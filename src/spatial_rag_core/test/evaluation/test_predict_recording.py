@@ -8,13 +8,13 @@ from typing import Any
 from spatial_rag_core import cli
 from spatial_rag_core.data.episode_file import EpisodeWriter
 from spatial_rag_core.data.episodes import Episode
-from spatial_rag_core.errors import ConfigurationError, InputError
+from spatial_rag_core.errors import InputError
 from spatial_rag_core.evaluation.earlier_memories import EarlierMemories, pose_of, Seen
 from spatial_rag_core.evaluation.image_folders import PictureSet
 from spatial_rag_core.evaluation.predict_recording import foresee, Foresight
 from spatial_rag_core.evaluation.recordings import episode_of, grouped
 from spatial_rag_core.evaluation.time_split import TimeSplit
-from spatial_rag_core.evaluation.tracks import frames_per_step, step_actions, Track
+from spatial_rag_core.evaluation.tracks import Track
 from spatial_rag_core.models.untrained import create_untrained_bundle
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.training.map_memory import FenceConfig
@@ -144,20 +144,6 @@ def test_a_model_is_given_its_past_and_the_actions_of_its_steps() -> None:
     assert given[3.0].history.z[:, 0].tolist() == [1.0]
     assert given[20.0].actions.shape == (1, 15, 2)
     assert given[20.0].actions[0, :, 0].tolist() == [0.5] * 10 + [-0.5] * 5
-
-
-def test_the_action_of_a_step_is_the_mean_over_its_frames() -> None:
-    actions = np.array([[1.0], [3.0], [5.0], [8.0]], np.float32)
-    assert step_actions(actions, 2).tolist() == [[2.0], [4.0], [6.5], [8.0]]
-    assert np.array_equal(step_actions(actions, 1), actions)
-
-
-def test_a_rate_that_does_not_divide_the_step_names_one_that_does() -> None:
-    assert frames_per_step(29.97, 0.2) == 6
-    with pytest.raises(ConfigurationError, match=r'12 frames a second .* --rate-hz 10'):
-        frames_per_step(12.0, 0.2)
-    with pytest.raises(ConfigurationError, match='--rate-hz 5'):
-        frames_per_step(1.0, 0.2)
 
 
 def test_with_a_split_every_frame_of_a_window_is_asked_about() -> None:

@@ -6,7 +6,12 @@ from pathlib import Path
 
 from spatial_rag_core.errors import ConfigurationError, TrainingError
 from spatial_rag_core.evaluation.gain_config import CONTROLS, GainConfig, TRAINED, UNTRAINED
-from spatial_rag_core.evaluation.gain_data import changed_tours, chosen_maps, make_episodes, read_split
+from spatial_rag_core.evaluation.gain_data import (
+    changed_tours,
+    chosen_maps,
+    make_episodes,
+    read_split,
+)
 from spatial_rag_core.evaluation.gain_models import GainTrial
 from spatial_rag_core.evaluation.gain_plan import require_same_plan
 from spatial_rag_core.evaluation.report import Report
@@ -25,7 +30,7 @@ TRAINING = changed(TrainingConfig(), {
     'perception': {'batch_size': 16}}, 'test')
 CONFIG = GainConfig(
     sizes=(1, 2), seeds=(0,), horizons=(1, 15), valid_maps=1, test_maps=2, test_every=25,
-    steps_per_episode=60, tour_steps=60, perception_steps=2, dynamics_steps=2, adaptation_maps=1,
+    steps_per_drive=80, tour_steps=60, perception_steps=2, dynamics_steps=2, adaptation_maps=1,
     finetune_steps=(1, 2), finetune_rates=(1e-3,), training=TRAINING)
 PLAN = ExperimentPlan(
     'test', CONFIG.sizes, CONFIG.seeds, tuple(CONFIG.sizes_of), CONFIG.horizons,

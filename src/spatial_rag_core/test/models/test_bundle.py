@@ -71,7 +71,7 @@ def test_a_rich_model_equals_the_eager_one_with_and_without_its_optional_inputs(
 def test_poses_and_actions_of_memories_reach_the_model(
         rich: Bundle, rich_model: WorldModel) -> None:
     z, memories = latents(1, 6)[0], latents(3, 6, seed=1)
-    pose, actions = latents(3, 4, seed=2), latents(3, 2, seed=3)
+    pose, actions = latents(3, 9, seed=2), latents(3, 2, seed=3)
     row = [torch.from_numpy(x)[None] for x in (z, np.zeros(2, np.float32), memories)]
     mask = torch.ones(1, 3, dtype=torch.bool)
     for p, a in ((None, None), (pose, None), (None, actions), (pose, actions)):
@@ -97,7 +97,7 @@ def test_a_latent_that_overflows_is_an_error_and_not_a_message(tmp_path: Path) -
         if isinstance(module, torch.nn.BatchNorm2d):
             module.reset_running_stats()
     torch.nn.init.constant_(model.encoder.head.weight, 3e38)
-    metadata = save_bundle(model, tmp_path / 'm.pt', topk=8, trained=False, training={})
+    metadata = save_bundle(model, tmp_path / 'm.pt', trained=False, training={})
     loaded = Bundle.load(tmp_path / 'm.pt', device='cpu')
     with pytest.raises(LatentError, match=f'encoder of model {metadata.model_id} .* not finite'):
         loaded.encode_image(np.full((8, 8, 3), 255, np.uint8))

@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 from spatial_rag_core.errors import ActionError, InputError, LatentError, PoseError
-from spatial_rag_core.models.memory_bank import MemoryBank, replaced_at
+from spatial_rag_core.models.memory_bank import MemoryBank
 from spatial_rag_core.records import Memory, Pose, Position, Quaternion
+from spatial_rag_core.spatial.seen_again import replaced_at
 
 import numpy as np
 import pytest

@@ -161,6 +161,31 @@ def test_saying_how_wrong_it_is_does_not_change_what_it_says() -> None:
     assert learned == {'log_variance'}
 
 
+def test_the_pointer_mixes_what_memories_show_in_by_the_attention_that_they_get() -> None:
+    net, given = make(), inputs()
+    step = net(**given)
+    without = make()
+    without.load_state_dict(net.state_dict())
+    without.point = None
+    own = without(**given).z
+    net.point.weight.zero_()
+    net.attention.correction.weight.zero_()
+    net.attention.correction.bias.zero_()
+    shown = (step.weights.unsqueeze(1) @ given['retrieved']).squeeze(1)
+    left = 1.0 - step.weights.sum(dim=1, keepdim=True)  # the null memory shows nothing
+    for bias, share in ((-50.0, 0.0), (0.0, 0.5), (50.0, 1.0)):
+        net.point.bias.fill_(bias)
+        expected = (1.0 - share) * own + share * (left * own + shown)
+        torch.testing.assert_close(net(**given).z, expected)
+
+
+def test_without_memories_a_pointer_points_nowhere() -> None:
+    net, given = make(), inputs(k=0)
+    before = net(**given).z
+    net.point.bias.fill_(50.0)
+    torch.testing.assert_close(net(**given).z, before)
+
+
 def copying(net: torch.nn.Module, row: int) -> torch.nn.Module:
     """Set weights by hand: memory at the foreseen pose gets all attention, and is the answer."""
     attention = net.attention

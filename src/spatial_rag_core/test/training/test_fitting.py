@@ -208,7 +208,7 @@ def test_a_full_disk_is_told(tmp_path: Path) -> None:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # a file of 1 kB is full
     try:
-        with pytest.raises(TrainingError, match='cannot be written .*has space'):
+        with pytest.raises(TrainingError, match=r'cannot be written .*has space'):
             train(Line(), in_folder(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -256,7 +256,7 @@ class Bomb:
 @pytest.mark.parametrize('changes', [
     {'accelerator': 'abacus'}, {'devices': 'many'}, {'devices': 0}, {'strategy': 'hope'}])
 def test_a_machine_that_there_is_not_is_named(changes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match='cannot train on accelerator .*leave them at'):
+    with pytest.raises(ConfigurationError, match=r'cannot train on accelerator .*leave them at'):
         train(Line(), dataclasses.replace(CPU, **changes))
 
 

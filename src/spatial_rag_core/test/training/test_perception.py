@@ -151,26 +151,29 @@ def test_a_resnet_learns_by_the_same_code(make_frames: MakeFrames) -> None:
 def test_a_training_that_was_cut_off_goes_on_from_its_checkpoint(
         make_frames: MakeFrames, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = dataclasses.replace(SHORT, training_steps=8)
-    whole, drawn = PairBatches.__iter__, []
+    expected = train_perception(make_frames(), config, encoder=ENCODER, options=CPU)
+    whole, step, steps = PairBatches.__iter__, PerceptionModule.training_step, []
 
     def cut_off(batches: PairBatches) -> Iterator[PairBatch]:
         yield from itertools.islice(whole(batches), 5)
         raise RuntimeError('power cut')
 
-    def counted(batches: PairBatches) -> Iterator[PairBatch]:
-        for batch in whole(batches):
-            drawn.append(batch)
-            yield batch
+    def counted(module: PerceptionModule, batch: PairBatch, batch_index: int) -> torch.Tensor:
+        steps.append(batch)
+        return step(module, batch, batch_index)
 
     monkeypatch.setattr(PairBatches, '__iter__', cut_off)
     with pytest.raises(RuntimeError, match='power cut'):
         train_perception(make_frames(), config, encoder=ENCODER,
                          options=dataclasses.replace(CPU, folder=tmp_path))
-    monkeypatch.setattr(PairBatches, '__iter__', counted)
+    monkeypatch.setattr(PairBatches, '__iter__', whole)
+    monkeypatch.setattr(PerceptionModule, 'training_step', counted)
     resumed = train_perception(make_frames(), config, encoder=ENCODER,
                                options=dataclasses.replace(CPU, folder=tmp_path, resume=True))
     assert resumed.training.steps == 8
-    assert len(drawn) < 8
+    assert len(steps) == 4
+    for a, b in zip(resumed.encoder.parameters(), expected.encoder.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_pictures_that_are_all_the_same_are_told_as_a_collapse(make_frames: MakeFrames) -> None:

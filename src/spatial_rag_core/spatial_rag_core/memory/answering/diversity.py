@@ -9,15 +9,7 @@ from spatial_rag_core.records import Hit, MemoryQuery
 import numpy as np
 from numpy.typing import NDArray
 
-POOL = 4  # times as many of the nearest as are wanted are chosen from
-LARGEST_POOL = 10_000  # what one query may ask of an index
-
 Floats = NDArray[np.float64]
-
-
-def pool_size(query: MemoryQuery) -> int:
-    """How many of the nearest to ask an index for, so that diverse() has a choice."""
-    return query.k if query.diversity == 0.0 else min(POOL * query.k, LARGEST_POOL)
 
 
 def diverse(hits: Sequence[Hit], query: MemoryQuery) -> list[Hit]:

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 from spatial_rag_core.errors import ConfigurationError
-from spatial_rag_core.memory.answering.diversity import diverse, pool_size
+from spatial_rag_core.memory.answering.choice import chosen, pool_size
 from spatial_rag_core.memory.answering.index_config import IndexConfig
 from spatial_rag_core.memory.qdrant.collection import ask, found_of, latent_of, payload_of
 from spatial_rag_core.memory.qdrant.deadline import Deadline
@@ -73,7 +73,7 @@ class FleetMemory:
             hits = self._hits(replace(query, k=asked))
             each = {hit.memory.id: hit for hit in reversed(hits)}
             if len(each) >= wanted or len(hits) < asked or asked == 10_000:
-                return diverse([hit for hit in hits if each[hit.memory.id] is hit], query)
+                return chosen([hit for hit in hits if each[hit.memory.id] is hit], query)
             asked = min(2 * asked, 10_000)
 
     def _hits(self, query: MemoryQuery) -> list[Hit]:

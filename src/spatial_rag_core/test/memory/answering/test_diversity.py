@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import math
 
-from spatial_rag_core.memory.answering.diversity import diverse, pool_size
+from spatial_rag_core.memory.answering.choice import pool_size
+from spatial_rag_core.memory.answering.diversity import diverse
 from spatial_rag_core.records import Hit, Memory, MemoryQuery, Pose, Position, Quaternion
 
 import numpy as np

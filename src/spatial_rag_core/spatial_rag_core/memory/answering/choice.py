@@ -1,0 +1,38 @@
+"""Which of the nearest memories are the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spatial_rag_core.memory.answering.diversity import diverse
+from spatial_rag_core.records import Hit, MemoryQuery
+from spatial_rag_core.spatial.pose_arrays import pose_array
+from spatial_rag_core.spatial.seen_again import replaced_at
+
+import numpy as np
+
+LARGEST_POOL = 10_000  # what one query may ask of an index
+
+# Times as many of the nearest as are wanted are chosen from:
+_FOR_DIVERSITY = 4
+_FOR_NEWEST = 32  # a place that was passed so often still gives all that are wanted
+
+
+def pool_size(query: MemoryQuery) -> int:
+    """How many of the nearest to ask an index for, so that chosen() has a choice."""
+    pool = query.k * (1 if query.diversity == 0.0 else _FOR_DIVERSITY)
+    return min(pool * (_FOR_NEWEST if query.newest_only else 1), LARGEST_POOL)
+
+
+def chosen(hits: Sequence[Hit], query: MemoryQuery) -> list[Hit]:
+    """At most query.k of the hits, which come nearest first: newest_only, then diversity."""
+    return diverse(newest(hits) if query.newest_only else hits, query)
+
+
+def newest(hits: Sequence[Hit]) -> list[Hit]:
+    """Those hits that no newer hit replaces, in their order."""
+    if len(hits) < 2:
+        return list(hits)
+    poses = np.array([pose_array(hit.memory.pose) for hit in hits])
+    gone = replaced_at(poses, np.array([hit.memory.timestamp for hit in hits]))
+    return [hit for hit, when in zip(hits, gone.tolist(), strict=True) if when == np.inf]

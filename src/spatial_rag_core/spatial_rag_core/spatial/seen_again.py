@@ -1,0 +1,25 @@
+"""Which views of a place are out of date, because the place was seen again."""
+
+from __future__ import annotations
+
+from spatial_rag_core.spatial.pose_arrays import pose_distances_m2, PoseArray
+
+import numpy as np
+from numpy.typing import NDArray
+
+_SAME_PLACE_M2 = 0.15
+_NEWER_BY_SEC = 60.0
+
+
+def replaced_at(poses: PoseArray, timestamps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    When a newer memory replaces each, float64 [N] [s]; inf: never.
+
+    poses: [N, 7].  timestamps: [N] [s].  One that is a minute newer and shows nearly the same
+    view (|dp|^2 + 3 (1 - cos angle) below 0.15 m^2: 0.4 m aside, or 18 degrees) replaces.
+    """
+    newer = timestamps[None, :] > timestamps[:, None] + _NEWER_BY_SEC  # [i, j]: j replaces i
+    replaces = newer & (pose_distances_m2(poses, poses) < _SAME_PLACE_M2)
+    first: NDArray[np.float64] = np.where(replaces, timestamps[None, :], np.inf).min(
+        axis=1, initial=np.inf)
+    return first
