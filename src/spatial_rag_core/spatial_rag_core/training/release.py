@@ -21,6 +21,7 @@ from spatial_rag_core.training.training_config import as_values, TrainingConfig
 from spatial_rag_core.training.training_data import TrainingData
 from spatial_rag_core.training.unseen import unseen_figures
 
+from lightning.pytorch.utilities import rank_zero_only
 import torch
 
 
@@ -35,6 +36,8 @@ def release(data: TrainingData, config: TrainingConfig,
     tell = (lambda _: None) if arguments.quiet else (lambda text: print(text, flush=True))
     trained = run_training(data, config, _options(arguments), tell,
                            _published(arguments.encoder_weights, config))
+    if getattr(rank_zero_only, 'rank', 0):  # of several processes the first writes
+        raise SystemExit(0)
     facts = {'seed': config.seed, 'data': data.facts, **trained.facts,
              'unseen': unseen_figures(trained.model, data, config)}
     if 'leave_out' in data.facts:

@@ -37,10 +37,7 @@ class TrainingConfig:
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
 
     FOR_RECORDINGS: ClassVar[Mapping[str, Any]] = {
-        'perception': {'training_steps': 800, 'passes_at_most': 400, 'place_weight': 0.1,
-                       'near_m': 0.15, 'near_deg': 10.0, 'brightness': 0.15, 'colour': 0.05,
-                       'shift_px': 12},
-        'dynamics': {'training_steps': 1000}}
+        'perception': {'near_m': 0.15, 'near_deg': 10.0}, 'dynamics': {'training_steps': 1000}}
     """What is otherwise where a recording is all there is."""
 
     def __post_init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from spatial_rag_core.evaluation.open_loop import BankOf, open_loop
@@ -11,6 +12,7 @@ from spatial_rag_core.training.encoding import encode_episodes
 from spatial_rag_core.training.frames import FrameSet
 from spatial_rag_core.training.latent_health import place_figures
 from spatial_rag_core.training.perception import encode_frames, reconstruction_psnr_db
+from spatial_rag_core.training.run_training import fitting_horizon
 from spatial_rag_core.training.training_config import TrainingConfig
 from spatial_rag_core.training.training_data import TrainingData
 from spatial_rag_core.training.windows import WindowSet
@@ -30,8 +32,8 @@ def unseen_figures(model: WorldModel, data: TrainingData,
     episodes, where = (data.test, 'test maps') if data.test else (data.valid, 'validation')
     tracks = encode_episodes(model.encoder, episodes, config.step_sec,
                              () if data.test else data.remembered)
-    room = min(track.longest_drive for track in tracks) - config.dynamics.history
-    horizons = [horizon for horizon in _HORIZONS if horizon <= room]
+    longest = replace(config.dynamics, horizon=_HORIZONS[-1])
+    horizons = [steps for steps in _HORIZONS if steps <= fitting_horizon(longest, tracks).horizon]
     found: dict[str, Any] = {'measured_on': where, **_places(model, episodes)}
     if not horizons:
         return found
