@@ -92,7 +92,8 @@ def test_a_drive_is_one_episode_that_ctrl_c_completes(lab: Any, path: Path) -> N
     np.testing.assert_allclose(episode.stamps, T0_NS / 1e9 + np.array(numbers) / 20, atol=1e-6)
     assert episode.actions[:-1].tolist() == [[number, -number] for number in numbers[:-1]]
     assert episode.proprio is not None
-    assert episode.proprio[1:-1, 0].tolist() == [0.5 * number for number in numbers[1:-1]]
+    # It has no stamp, so it is that of the frame or, on a busy machine, of its neighbour.
+    np.testing.assert_allclose(episode.proprio[1:-1, 0], 0.5 * np.array(numbers[1:-1]), atol=0.5)
     assert episode.depth_m is not None
     np.testing.assert_allclose(episode.depth_m[1:-1], 1.5)
     assert (episode.map_id, episode.robot, episode.source) == ('hall', 'r2', 'live')

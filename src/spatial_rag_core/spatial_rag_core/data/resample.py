@@ -18,11 +18,12 @@ wherever in its jitter the first frame lay.
 """
 
 
-_MOST_UNSTEADY = 0.24
+_MOST_UNSTEADY = 0.235
 """
-A frame's stamp may lie so far from its moment [periods], or steps would differ by a half.
+A frame's stamp may lie so far from its moment [periods]; what is written is moved so near.
 
-(episodes.py refuses those.) The stamp that is written is moved so near.
+Twice this and what the grid gives way between two moments are less than a half: where steps
+differ by more, episodes.py refuses them.
 """
 
 

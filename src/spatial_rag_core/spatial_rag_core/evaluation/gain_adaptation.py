@@ -38,6 +38,8 @@ def measure_adaptation(trial: GainTrial) -> AdaptationResult:
         'stale': open_loop(network, _windows(trial, asked, stale), (HORIZON,)),
         'stale_and_new': open_loop(network, _windows(trial, asked, [*stale, *tours]),
                                    (HORIZON,))}
+    found['finetune_before'] = open_loop(trial.trained('none').network,
+                                         _windows(trial, asked, tours), (HORIZON,))
     tried, best = _finetuned(trial, tours, asked)
     names = [track.map_id for track in _windows(trial, asked, tours).tracks]
     return AdaptationResult(

@@ -12,7 +12,7 @@ from spatial_rag_core.training.dynamics_config import DynamicsConfig
 from spatial_rag_core.training.map_memory import FenceConfig
 from spatial_rag_core.training.training_config import TrainingConfig
 
-TRAINED = ('memory', 'none', 'none_long', 'none_twice', 'plain', 'pose_only', 'latent_only')
+TRAINED = ('memory', 'none_twice', 'none', 'none_long', 'plain', 'pose_only', 'latent_only')
 """Variants with a training of their own."""
 
 CONTROLS = ('memory_empty', 'memory_wrong_map', 'memory_shuffled', 'memory_random')

@@ -124,7 +124,8 @@ def _adaptation(measures: Measures) -> Goal:
     found = measures.adaptation()
     if not {'before', 'memory_after', 'finetune_best'} <= set(found):
         return claim.not_measured('adaptation, with fine-tuning')
-    gain, tuned = (found['before'] - found[name] for name in ('memory_after', 'finetune_best'))
+    gain = found['before'] - found['memory_after']
+    tuned = found.get('finetune_before', found['before']) - found['finetune_best']
     lacking = (tuned * GAIN_RATIO - gain).interval()
     ratio = f'{gain.value / tuned.value:.1f} times' if tuned.value > 0 else 'fine-tuning: no gain'
     text = (f'{error_text(gain.interval())} against {error_text(tuned.interval())}: {ratio}')

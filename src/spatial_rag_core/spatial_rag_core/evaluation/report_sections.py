@@ -25,7 +25,8 @@ from spatial_rag_core.evaluation.report_tables import (
 )
 
 CONDITION_WORDS = {
-    'before': 'no memory', 'finetune_best': 'no memory, fine-tuned on the tour',
+    'before': 'an empty memory', 'finetune_before': 'trained without memory',
+    'finetune_best': 'the same, fine-tuned on the tour',
     'stale': 'memories of the old map', 'stale_and_new': 'old memories and the tour',
     'memory_after': 'memories of one new tour'}
 

@@ -20,8 +20,9 @@ MEANINGS = {
     'none_long': 'no memory, longer context',
     'plain': 'the bare formula: latents only, looked up once',
     'knn': 'nearest neighbour, nothing learned',
-    'pose_only': 'memories without their latents',
-    'latent_only': 'memories without their poses',
+    'none_twice': 'no memory, trained twice as long',
+    'pose_only': 'chosen by pose, latents alone',
+    'latent_only': 'chosen by latent, all fields',
     'oracle': 'the best that memories could give',
     'memory_empty': 'the memory is empty',
     'memory_random': 'every field of every memory scrambled',
@@ -73,10 +74,12 @@ def control_table(measures: Measures) -> str:
 
 def adaptation_table(found: dict[str, Sample], words: dict[str, str]) -> str:
     """Conditions after the map changed, and what each gains."""
-    rows = [(words[name], _text(found[name]),
-             '' if name == 'before' or 'before' not in found
-             else change_text((found['before'] - found[name]).interval()))
-            for name in words if name in found]
+    rows = []
+    for name in (name for name in words if name in found):
+        start = 'finetune_before' if name.startswith('finetune') else 'before'
+        gain = '' if name == start or start not in found else change_text(
+            (found[start] - found[name]).interval())
+        rows.append((words[name], _text(found[name]), gain))
     return table(('', f'error, {MAIN_STEP} steps', 'gain'), rows, 1)
 
 

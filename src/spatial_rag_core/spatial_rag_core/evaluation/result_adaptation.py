@@ -10,7 +10,8 @@ from typing import Any
 from spatial_rag_core.evaluation.result_files import read_result, write_json
 from spatial_rag_core.evaluation.result_sums import MapResult
 
-CONDITIONS = ('before', 'memory_after', 'stale', 'stale_and_new', 'finetune_best')
+CONDITIONS = ('before', 'memory_after', 'stale', 'stale_and_new', 'finetune_before',
+              'finetune_best')
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class AdaptationResult:
 
     before: the model without memories.  memory_after: with those of one tour of the changed map.
     stale: with those of the map as it was.  stale_and_new: with both.
-    finetune_best: the model without memories, trained on that tour, at the best of `finetune`.
+    finetune_before: the model that is trained without memories; finetune_best: the same, after it
+    learned from that tour, at the best of `finetune`.
     maps: sums by map, where they were kept; their groups are named after the CONDITIONS.
     """
 
@@ -39,6 +41,7 @@ class AdaptationResult:
     stale: float | None = None
     stale_and_new: float | None = None
     finetune: tuple[FinetuneResult, ...] = ()
+    finetune_before: float | None = None
     finetune_best: float | None = None
     maps: tuple[MapResult, ...] = ()
 

@@ -82,8 +82,16 @@ def _cells(job: Job, trial: GainTrial, variant: str) -> Iterator[CellResult]:
     column = job.config.horizons.index(HORIZON) if HORIZON in job.config.horizons else -1
     yield _cell(job, trial, variant, found, windows, seconds=trained.figures.seconds,
                 training_steps=trained.figures.steps,
+                saturated=_is_saturated(job, trial, trained) if variant == 'none' else None,
                 parameters=sum(part.numel() for part in trained.network.parameters()),
                 sigma=calibration_pairs(found.sigma[:, column], np.sqrt(found.error[:, column])))
+
+
+def _is_saturated(job: Job, trial: GainTrial, trained: TrainedDynamics) -> bool | None:
+    """Whether twice the training brings less than a hundredth; None: that was not tried."""
+    if job.maps not in job.config.sizes_of['none_twice']:
+        return None
+    return trial.trained('none_twice').figures.best > 0.99 * trained.figures.best
 
 
 def _controls(job: Job, trial: GainTrial, trained: TrainedDynamics,

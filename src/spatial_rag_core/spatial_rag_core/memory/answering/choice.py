@@ -20,13 +20,17 @@ _FOR_NEWEST = 32  # a place that was passed so often still gives all that are wa
 
 def pool_size(query: MemoryQuery) -> int:
     """How many of the nearest to ask an index for, so that chosen() has a choice."""
-    pool = query.k * (1 if query.diversity == 0.0 else _FOR_DIVERSITY)
-    return min(pool * (_FOR_NEWEST if query.newest_only else 1), LARGEST_POOL)
+    return min(_pool(query) * (_FOR_NEWEST if query.newest_only else 1), LARGEST_POOL)
 
 
 def chosen(hits: Sequence[Hit], query: MemoryQuery) -> list[Hit]:
     """At most query.k of the hits, which come nearest first: newest_only, then diversity."""
-    return diverse(newest(hits) if query.newest_only else hits, query)
+    current = newest(hits) if query.newest_only else hits
+    return diverse(current[:_pool(query)], query)
+
+
+def _pool(query: MemoryQuery) -> int:
+    return query.k * (1 if query.diversity == 0.0 else _FOR_DIVERSITY)
 
 
 def newest(hits: Sequence[Hit]) -> list[Hit]:
