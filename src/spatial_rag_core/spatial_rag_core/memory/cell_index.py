@@ -10,7 +10,7 @@ from spatial_rag_core.memory.cells.latent_search import FLAT_ROWS, LatentSearch,
 from spatial_rag_core.memory.cells.ranking import Nearest, Ranking, ranking_of
 from spatial_rag_core.memory.cells.row_filter import bounds_of, RowFilter
 from spatial_rag_core.memory.cells.store import CellStore
-from spatial_rag_core.memory.index import IndexRows, Ranked
+from spatial_rag_core.memory.index import IndexRows, Ranked, Views
 from spatial_rag_core.records import MemoryQuery
 from spatial_rag_core.spatial.h3_cells import H3Grid
 
@@ -96,6 +96,16 @@ class CellIndex:
         self._latents.close()
         with self._changing:
             self._store = CellStore(self._z_dim, self._resolution)
+
+    def views(self, seqs: NDArray[np.int64]) -> Views | None:
+        """Whence and when memories were seen; None where one of them was forgotten meanwhile."""
+        arena = self._store.arena
+        rows, is_held = arena.find(seqs)
+        if not is_held.all():
+            return None
+        columns = arena.columns
+        poses = np.column_stack([*columns.places_of(rows), columns.orientations.take(rows, 0)])
+        return Views(poses, columns.timestamps.take(rows))
 
     def search(self, query: MemoryQuery) -> list[Ranked]:
         """

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from spatial_rag_core.records import MemoryQuery, Vector
+from spatial_rag_core.spatial.pose_arrays import PoseArray
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,13 @@ class IndexRows:
     timestamps: NDArray[np.float64]
     contexts: NDArray[np.int32]
     context_table: Mapping[int, Context]
+
+
+class Views(NamedTuple):
+    """Poses float64 [N, 7] (see pose_arrays.py) and timestamps float64 [N], Unix time [s]."""
+
+    poses: PoseArray
+    timestamps: NDArray[np.float64]
 
 
 class Ranked(NamedTuple):
@@ -89,6 +97,9 @@ class MemoryIndex(Protocol):
         Exact where the query is bounded by radius_m or box; query.diversity is the caller's
         matter. Raises IndexUnavailableError where the index is on a server that does not answer.
         """
+
+    def views(self, seqs: NDArray[np.int64]) -> Views | None:
+        """Whence and when memories were seen; None: it does not hold that, or not all of them."""
 
     def close(self) -> None:
         """Give back what it holds; nothing is asked of it any more."""

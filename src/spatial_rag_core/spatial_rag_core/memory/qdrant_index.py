@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import itertools
 from typing import NamedTuple, Protocol
 
-from spatial_rag_core.memory.index import Context, IndexRows, Ranked
+from spatial_rag_core.memory.index import Context, IndexRows, Ranked, Views
 from spatial_rag_core.memory.qdrant.filters import (
     admitted,
     AnyOf,
@@ -134,6 +134,10 @@ class QdrantIndex:
         for key in np.unique(rows.contexts).tolist():
             self.store.set_context(rows.seqs[rows.contexts == key].tolist(),
                                    rows.context_table[key])
+
+    def views(self, seqs: NDArray[np.int64]) -> Views | None:
+        """Return None: that is in the journal."""
+        return None
 
     def search(self, query: MemoryQuery) -> list[Ranked]:
         """At most query.k memories, nearest first; equals by sequence number."""

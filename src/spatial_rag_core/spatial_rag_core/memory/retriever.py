@@ -16,7 +16,7 @@ from spatial_rag_core.errors import (
     JournalMismatchError,
     JournalUnavailableError,
 )
-from spatial_rag_core.memory.answering.choice import chosen, pool_size
+from spatial_rag_core.memory.answering.choice import chosen, pool_size, thinned
 from spatial_rag_core.memory.answering.projection import Projection
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.file.damage import sound_parts
@@ -189,7 +189,8 @@ class Retriever:
                 journal.require_model(query.model_id)
             if query.vector is not None:
                 as_latent(query.vector, projection.spec.z_dim)
-            ranked = projection.index.search(replace(query, k=pool_size(query)))
+            ranked = thinned(projection.index,
+                             projection.index.search(replace(query, k=pool_size(query))), query)
             memories = {
                 seq: memory for part in sound_parts(
                     lambda seqs: journal.get(seqs, with_thumbnails),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spatial_rag_core.memory.answering.diversity import diverse
+from spatial_rag_core.memory.index import MemoryIndex, Ranked
 from spatial_rag_core.records import Hit, MemoryQuery
 from spatial_rag_core.spatial.pose_arrays import pose_array
 from spatial_rag_core.spatial.seen_again import replaced_at
@@ -31,6 +32,18 @@ def chosen(hits: Sequence[Hit], query: MemoryQuery) -> list[Hit]:
 
 def _pool(query: MemoryQuery) -> int:
     return query.k * (1 if query.diversity == 0.0 else _FOR_DIVERSITY)
+
+
+def thinned(index: MemoryIndex, ranked: list[Ranked], query: MemoryQuery) -> list[Ranked]:
+    """Leave out what chosen() would anyway, before it is read, where the index knows enough."""
+    if not query.newest_only or len(ranked) < 2:
+        return ranked
+    views = index.views(np.array([one.seq for one in ranked], np.int64))
+    if views is None:
+        return ranked
+    stands = np.isinf(replaced_at(views.poses, views.timestamps))
+    return [one for one, is_newest in zip(ranked, stands.tolist(), strict=True)
+            if is_newest][:_pool(query)]
 
 
 def newest(hits: Sequence[Hit]) -> list[Hit]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from spatial_rag_core.errors import IndexUnavailableError
 from spatial_rag_core.memory.answering.index_config import IndexConfig
-from spatial_rag_core.memory.index import IndexRows, Ranked
+from spatial_rag_core.memory.index import IndexRows, Ranked, Views
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.qdrant.collection import CollectionStore
 from spatial_rag_core.memory.qdrant.deadline import Deadline
@@ -85,6 +85,10 @@ class ServedIndex:
     def relabel(self, rows: IndexRows) -> None:
         """Have the words of memories replaced."""
         self._shipper.wake()
+
+    def views(self, seqs: NDArray[np.int64]) -> Views | None:
+        """Return None: that is in the journal."""
+        return None
 
     def search(self, query: MemoryQuery) -> list[Ranked]:
         """
