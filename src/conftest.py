@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+# A shell that starts this in the background has Ctrl-C ignored, also by all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 LAST_DOMAIN = 101  # above it, DDS ports meet the ephemeral ports of Linux
 RECORDING = Path(__file__).parents[2] / 'shared' / 'data' / 'redkitchen_a'
 

@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = [pytest.mark.ros, pytest.mark.stack]
 
-MIN_AGE_SEC = 3.0
+MIN_AGE_SEC = 5.0
 LISTENED = {'/latent': 'Float32MultiArray', '/latent_next': 'Float32MultiArray',
             '/spatial_rag/latent': 'LatentStamped', '/spatial_rag/latent_next': 'LatentStamped',
             '/spatial_rag/retrieved': 'RetrievedMemories'}

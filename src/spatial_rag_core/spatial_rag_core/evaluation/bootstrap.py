@@ -60,6 +60,10 @@ class Sample:
     def __mul__(self, factor: float) -> Sample:
         return Sample(self.value * factor, self.draws * factor)
 
+    def lower(self, other: Sample) -> Sample:
+        """Whichever of two is lower as measured, in every replicate."""
+        return self if self.value <= other.value else other
+
     def each(self, function: Callable[[Numbers], Numbers]) -> Sample:
         """Apply a function of arrays to the value and to every replicate."""
         return Sample(float(function(np.array([self.value]))[0]), function(self.draws))

@@ -87,7 +87,7 @@ class EarlierMemories:
         fence = self._fence
         hits = self._retriever.query(MemoryQuery(
             k=fence.most, pose=pose, radius_m=fence.reach_m, rank_by='pose',
-            before=stamp - fence.fence_sec))
+            newest_only=True, before=stamp - fence.fence_sec))
         return [hit.memory for hit in hits]
 
     def bank(self, stamp: float, pose: Pose) -> MemoryBank:

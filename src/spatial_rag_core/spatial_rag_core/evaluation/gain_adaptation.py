@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import copy
 from dataclasses import replace
 
@@ -73,29 +73,29 @@ def _finetuned(trial: GainTrial, tours: Sequence[Episode], asked: Sequence[Episo
         learned = WindowSet([tour], config.training.dynamics.fence, horizon, history)
         judged = WindowSet([drive], config.test_fence, HORIZON, history, config.test_every)
         for rate in config.finetune_rates:
-            network = copy.deepcopy(base).requires_grad_(True)
-            done = 0
-            for steps in config.finetune_steps:
-                _learn(trial, network, learned, rate, done, steps)
-                done = steps
-                results.setdefault((rate, steps), []).append(
-                    open_loop(network, judged, (HORIZON,)))
+            learner = _learning(trial, copy.deepcopy(base), learned, rate)
+            for steps, network in enumerate(learner, start=1):
+                if steps in config.finetune_steps:
+                    results.setdefault((rate, steps), []).append(
+                        open_loop(network, judged, (HORIZON,)))
+                if steps == max(config.finetune_steps):
+                    break
     joined = {key: OpenLoop.joined(parts) for key, parts in results.items()}
     tried = tuple(FinetuneResult(steps, rate, errors.relative(HORIZON))
                   for (rate, steps), errors in joined.items())
     return tried, min(joined.values(), key=lambda errors: errors.relative(HORIZON))
 
 
-def _learn(trial: GainTrial, network: Imagination, windows: WindowSet, rate: float,
-           done: int, steps: int) -> None:
-    """Go on learning latents alone, at a steady rate, from step `done` to step `steps`."""
-    batches = iter(TrainingBatches(windows, trial.config.training.dynamics, trial.seed + done))
+def _learning(trial: GainTrial, network: Imagination, windows: WindowSet,
+              rate: float) -> Iterator[Imagination]:
+    """Learn latents alone, at a steady rate, without end; the network after each step."""
+    network.requires_grad_(True)
     optimizer = torch.optim.AdamW(network.parameters(), rate)
-    for _ in range(done, steps):
-        batch = next(batches)
+    for batch in TrainingBatches(windows, trial.config.training.dynamics, trial.seed):
         hidden = network.transition.warm_up(batch.history_z, batch.history_a)
         rollout = network(batch.z[:, 0], batch.actions, batch.bank, hidden)
         optimizer.zero_grad()
         (rollout.z - batch.z[:, 1:]).square().mean().backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), _CLIP)
         optimizer.step()
+        yield network

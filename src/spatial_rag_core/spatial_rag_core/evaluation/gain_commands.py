@@ -17,6 +17,7 @@ from spatial_rag_core.evaluation.report_commands import DEFAULT_FOLDER
 
 if TYPE_CHECKING:
     from spatial_rag_core.evaluation.gain_config import GainConfig
+    from spatial_rag_core.evaluation.results import ExperimentPlan
 
 
 def register(groups: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -60,22 +61,23 @@ def retrieval_gain(arguments: argparse.Namespace) -> None:
     def tell(text: str) -> None:
         if not arguments.quiet:
             print(text, flush=True)
-    _write_plan(folder, config)
+    plan = _plan(folder, config)
     tell(f'{config.episodes.episode_count} drives through '
          f'{sum(config.episodes.maps_of.values())} maps')
     make_episodes(folder, config, workers)
+    plan.save(folder)
     run_experiment(folder, config, workers, tell)
     tell(f'done: spatial-rag report {folder}')
 
 
-def _write_plan(folder: Path, config: GainConfig) -> None:
-    """Write the plan; raises TrainingError where the folder holds another experiment."""
-    from spatial_rag_core.evaluation.gain_plan import require_same_plan
+def _plan(folder: Path, config: GainConfig) -> ExperimentPlan:
+    """Say what is to be done; raises TrainingError where the folder holds another experiment."""
+    from spatial_rag_core.evaluation.gain_plan import joined_plan
     from spatial_rag_core.evaluation.results import ExperimentPlan
 
     import torch
     variants = config.sizes_of
-    plan = ExperimentPlan(
+    return joined_plan(folder, ExperimentPlan(
         command=shlex.join(['spatial-rag', *sys.argv[1:]]), sizes=config.sizes,
         seeds=config.seeds, variants=tuple(variants), horizons=config.horizons,
         step_sec=config.training.step_sec, sizes_of=variants,
@@ -83,6 +85,4 @@ def _write_plan(folder: Path, config: GainConfig) -> None:
         quick=config.quick, date=datetime.now(timezone.utc).date().isoformat(),
         machine=f'{platform.machine()}, {platform.processor() or platform.system()}',
         software={'spatial_rag': __version__, 'torch': torch.__version__,
-                  'python': platform.python_version()}, notes=config.facts)
-    require_same_plan(folder, plan)
-    plan.save(folder)
+                  'python': platform.python_version()}, notes=config.facts))

@@ -23,7 +23,7 @@ UNTRAINED = ('knn', 'oracle')
 
 EVERYWHERE = ('memory', 'none', *CONTROLS)
 
-_LONG_HISTORY = 12
+LONG_HISTORY = 12
 _HIDDEN_WITHOUT_MEMORY = 192  # as many parameters as with memory, to within 1 %
 
 
@@ -48,7 +48,7 @@ class GainConfig:
     perception_steps: int = 1200
     dynamics_steps: int = 2000
     adaptation_maps: int = 12
-    finetune_steps: tuple[int, ...] = (10, 30, 100, 300)
+    finetune_steps: tuple[int, ...] = (10, 30, 100, 300, 1000)
     finetune_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     quick: bool = False
@@ -111,4 +111,4 @@ class GainConfig:
         """How a trained variant is trained."""
         steps = self.dynamics_steps * (2 if variant == 'none_twice' else 1)
         base = replace(self.training.dynamics, training_steps=steps)
-        return replace(base, history=_LONG_HISTORY) if variant == 'none_long' else base
+        return replace(base, history=LONG_HISTORY) if variant == 'none_long' else base

@@ -10,6 +10,7 @@ from spatial_rag_core.data.episode_loading import load_episodes
 from spatial_rag_core.data.episodes import Episode
 from spatial_rag_core.data.generate import drive, generate
 from spatial_rag_core.data.rooms2d import Rooms2D
+from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.evaluation.gain_config import GainConfig
 
 import numpy as np
@@ -47,7 +48,9 @@ def changed_tours(config: GainConfig, first: Episode) -> tuple[Episode, Episode]
 
     They begin where other drives begin, and have another policy each.
     """
-    world = Rooms2D(replace(config.episodes.world(first.map_seed or 0),
+    if first.map_seed is None:
+        raise TrainingError(f'episode {first.name} does not say its map_seed; generate it again')
+    world = Rooms2D(replace(config.episodes.world(first.map_seed),
                             change_seed=_CHANGE_SEED))
     start_sec, tours = float(first.stamps[-1]), []
     for turn, policy in enumerate(_TOUR_POLICIES, start=2):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from spatial_rag_core.data.episodes import Episode
-from spatial_rag_core.evaluation.gain_config import GainConfig
+from spatial_rag_core.evaluation.gain_config import GainConfig, LONG_HISTORY
 from spatial_rag_core.evaluation.gain_data import chosen_maps, read_split
 from spatial_rag_core.models.decoder import Decoder
 from spatial_rag_core.models.encoder import Encoder, ResNet18Encoder, TinyEncoder
@@ -115,12 +115,17 @@ class GainTrial:
                               valid.thinned(_VALIDATION_WINDOWS), self.seed)
 
     def test_windows(self, history: int) -> WindowSet:
-        """Windows of the test drives' second halves, as long as the longest horizon."""
+        """
+        Windows of the test drives' second halves, as long as the longest horizon.
+
+        They begin at the same moments whatever the history.
+        """
         middle = self.config.steps_per_drive // 2
         asked, before = ([one.part(*ends) for one in self.test_episodes]
                          for ends in ((middle, 2 * middle), (0, middle)))
         return WindowSet(self.tracks(asked, before), self.config.test_fence,
-                         self.config.horizons[-1], history, self.config.test_every)
+                         self.config.horizons[-1], LONG_HISTORY,
+                         self.config.test_every).with_history(history)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 import json
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,30 @@ from spatial_rag_core.evaluation.results import ExperimentPlan
 _MAY_DIFFER = {'sizes', 'seeds', 'sizes_of', 'command', 'date', 'machine', 'software'}
 
 
-def require_same_plan(folder: Path, plan: ExperimentPlan) -> None:
-    """Raise TrainingError where the folder holds results of another configuration."""
+def joined_plan(folder: Path, plan: ExperimentPlan) -> ExperimentPlan:
+    """
+    The plan, together with the sizes and seeds that the folder was planned for before.
+
+    Raises TrainingError where the folder holds results of another configuration.
+    """
     if not (folder / 'plan.json').exists():
-        return
-    before, now = (_flat(asdict(one)) for one in (ExperimentPlan.load(folder), plan))
+        return plan
+    earlier = ExperimentPlan.load(folder)
+    before, now = (_flat(asdict(one)) for one in (earlier, plan))
+    now['largest size'], before['largest size'] = (
+        json.dumps(max(one.sizes)) for one in (plan, earlier))
     for name in sorted(set(before) | set(now)):
         if name.partition('.')[0] not in _MAY_DIFFER and before.get(name) != now.get(name):
             raise TrainingError(f'{folder}: holds results with {name} {before.get(name)}, this '
                                 f'is {now.get(name)}; choose another folder, or delete it')
+    return replace(plan, sizes=_union(earlier.sizes, plan.sizes),
+                   seeds=_union(earlier.seeds, plan.seeds), sizes_of={
+        name: _union(earlier.sizes_of.get(name, ()), sizes)
+        for name, sizes in plan.sizes_of.items()})
+
+
+def _union(one: Sequence[int], other: Sequence[int]) -> tuple[int, ...]:
+    return tuple(sorted({*one, *other}))
 
 
 def _flat(values: Mapping[str, Any], prefix: str = '') -> dict[str, str]:

@@ -66,12 +66,16 @@ class OpenLoop:
                      for number, name in enumerate(map_ids) if (self.maps == number).any())
 
     def _groups(self, rows: NDArray[np.bool_]) -> dict[str, GroupSums]:
-        everywhere = np.ones_like(self.is_revisited)
-        chosen = {'all': everywhere, 'revisited': self.is_revisited,
+        chosen = {'all': np.ones_like(self.is_revisited), 'revisited': self.is_revisited,
                   'novel': ~self.is_revisited}
-        return {name: GroupSums.of(self.horizons, np.where(cells, self.error, 0.0)[rows],
-                                   np.where(cells, self.copy_last, 0.0)[rows])
-                for name, cells in chosen.items() if cells[rows].any(axis=0).all()}
+        return {name: self._sums(rows[:, None] & cells) for name, cells in chosen.items()
+                if cells[rows].any()}
+
+    def _sums(self, cells: NDArray[np.bool_]) -> GroupSums:
+        """Of the windows that have any such horizon; other horizons of theirs count nothing."""
+        some = cells.any(axis=1)
+        return GroupSums.of(self.horizons, np.where(cells, self.error, 0.0)[some],
+                            np.where(cells, self.copy_last, 0.0)[some])
 
 
 def open_loop(network: Imagination, windows: WindowSet, horizons: Sequence[int],

@@ -61,8 +61,7 @@ def run_job(job: Job) -> None:
     torch.set_num_threads(1)
     trial = GainTrial(job.config, job.folder, job.maps, job.seed)
     for variant in TRAINED:
-        path = CellResult.path(job.folder, variant, job.maps, job.seed)
-        if job.maps in job.config.sizes_of[variant] and not path.exists():
+        if job.maps in job.config.sizes_of[variant] and not _is_done(job, variant):
             for cell in _cells(job, trial, variant):
                 cell.save(job.folder)
     if job.maps == job.config.sizes[-1]:
@@ -72,8 +71,18 @@ def run_job(job: Job) -> None:
             draw_examples(trial, job.folder)
 
 
+def _is_done(job: Job, variant: str) -> bool:
+    """Whether its cell is there, and for `memory` those of the controls."""
+    needed = [variant]
+    if variant == 'memory':
+        needed += [name for name in (*CONTROLS, *UNTRAINED)
+                   if job.maps in job.config.sizes_of[name]]
+    return all(CellResult.path(job.folder, name, job.maps, job.seed).exists()
+               for name in needed)
+
+
 def _cells(job: Job, trial: GainTrial, variant: str) -> Iterator[CellResult]:
-    """The variant's own cell comes last: where it is there, all that rests on it are."""
+    """Measure a variant, and what rests on it."""
     trained = trial.trained(variant)
     windows = trial.test_windows(job.config.dynamics(variant).history)
     if variant == 'memory':

@@ -65,6 +65,12 @@ class WindowSet:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def with_history(self, history: int) -> WindowSet:
+        """The same with fewer steps before each start."""
+        shorter = copy.copy(self)
+        shorter.history = min(history, self.history)
+        return shorter
+
     def thinned(self, most: int) -> WindowSet:
         """The same with at most so many windows, evenly taken."""
         every = -(-len(self) // most)

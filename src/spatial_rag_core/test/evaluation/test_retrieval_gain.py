@@ -13,7 +13,7 @@ from spatial_rag_core.evaluation.gain_data import (
     read_split,
 )
 from spatial_rag_core.evaluation.gain_models import GainTrial
-from spatial_rag_core.evaluation.gain_plan import require_same_plan
+from spatial_rag_core.evaluation.gain_plan import joined_plan
 from spatial_rag_core.evaluation.report import Report
 from spatial_rag_core.evaluation.results import ExperimentPlan, ExperimentResults
 from spatial_rag_core.evaluation.retrieval_gain import Job, run_job
@@ -116,11 +116,34 @@ def test_each_variant_has_what_it_is_named_after() -> None:
 
 
 def test_results_of_another_configuration_are_not_mixed_in(results: Path) -> None:
-    require_same_plan(results, replace(PLAN, seeds=(0, 1), date='later'))
     other = replace(PLAN, notes={**PLAN.notes, 'dynamics_steps': 3})
     with pytest.raises(TrainingError, match=r'holds results with notes\.dynamics_steps 2, this '
                                             'is 3; choose another folder'):
-        require_same_plan(results, other)
+        joined_plan(results, other)
+    with pytest.raises(TrainingError, match='largest size 2, this is 1'):
+        joined_plan(results, replace(PLAN, sizes=(1,)))
+
+
+def test_a_plan_for_more_seeds_keeps_those_that_were_planned_before(results: Path) -> None:
+    more = joined_plan(results, replace(PLAN, seeds=(1,), sizes=(2,), date='later'))
+    assert more.seeds == (0, 1)
+    assert more.sizes == (1, 2)
+
+
+def test_a_control_that_was_deleted_is_made_again(results: Path) -> None:
+    path = results / 'cells' / 'memory_empty-1-0.json'
+    text = path.read_text()
+    path.unlink()
+    run_job(Job(CONFIG, results, 1, 0))
+    assert path.read_text() == text
+
+
+def test_all_histories_are_tested_at_the_same_moments(results: Path) -> None:
+    trial = GainTrial(CONFIG, results, 1, 0)
+    short, long = trial.test_windows(2), trial.test_windows(12)
+    assert np.array_equal(short.starts, long.starts)
+    assert short.batch(np.arange(1)).history_z.shape[1] == 2
+    assert long.batch(np.arange(1)).history_z.shape[1] == 12
 
 
 def test_sizes_must_ascend() -> None:

@@ -13,6 +13,7 @@ from spatial_rag_core.spatial.seen_again import replaced_at
 import numpy as np
 
 LARGEST_POOL = 10_000  # what one query may ask of an index
+_LARGEST_COMPARED = 2048  # newest() compares each with each
 
 # Times as many of the nearest as are wanted are chosen from:
 _FOR_DIVERSITY = 4
@@ -21,7 +22,10 @@ _FOR_NEWEST = 32  # a place that was passed so often still gives all that are wa
 
 def pool_size(query: MemoryQuery) -> int:
     """How many of the nearest to ask an index for, so that chosen() has a choice."""
-    return min(_pool(query) * (_FOR_NEWEST if query.newest_only else 1), LARGEST_POOL)
+    pool = _pool(query)
+    if query.newest_only:
+        pool = max(pool, min(pool * _FOR_NEWEST, _LARGEST_COMPARED))
+    return min(pool, LARGEST_POOL)
 
 
 def chosen(hits: Sequence[Hit], query: MemoryQuery) -> list[Hit]:
