@@ -10,6 +10,7 @@ import threading
 import time
 
 STOP_TIMEOUT_SEC = 8.0
+ABORT_TIMEOUT_SEC = 2.0
 
 
 class ChildProcess:
@@ -48,21 +49,32 @@ class ChildProcess:
             self._process.send_signal(signal.SIGTERM)
 
     def wait_stopped(self, deadline: float) -> bool:
-        """Wait until it has ended, kill it at the deadline; False where that was needed."""
-        try:
-            self._process.wait(max(0.0, deadline - time.monotonic()))
-            graceful = True
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            graceful = False
+        """
+        Wait until it has ended, kill it at the deadline; False where that was needed.
+
+        A node that is aborted prints first where each of its threads hangs (faulthandler).
+        """
+        graceful = self._ends_within(deadline - time.monotonic())
+        if not graceful:
+            self._process.send_signal(signal.SIGABRT)
+            if not self._ends_within(ABORT_TIMEOUT_SEC):
+                self._process.kill()
+                self._process.wait()
         self._reader.join(2.0)
         return graceful
 
+    def _ends_within(self, seconds: float) -> bool:
+        try:
+            self._process.wait(max(0.0, seconds))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._forward(f'[{self.name}] {line.rstrip()}')
+        with self._process.stdout as lines:
+            for line in lines:
+                self._forward(f'[{self.name}] {line.rstrip()}')
 
 
 def stop_all(children: Sequence[ChildProcess]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 import contextlib
+import faulthandler
 import gc
 import signal
 import sys
@@ -22,6 +23,7 @@ def run_process(factories: Sequence[Callable[[], Node]], args: list[str] | None 
     Returns 0 after a clean end, 1 where a node refused to start (its reason is printed), and
     the exit_code of a node that has one and ended itself.
     """
+    faulthandler.enable()  # a crash, or SIGABRT to a node that hangs, shows where it stood
     try:
         rclpy.init(args=args)
     except Exception as error:  # rclpy's own errors are not public; a parameter file is at fault
