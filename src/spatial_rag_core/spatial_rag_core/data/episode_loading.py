@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from spatial_rag_core.data.episode_file import EpisodeReader
-from spatial_rag_core.data.episodes import Damage, Episode, EpisodeFacts, Split
+from spatial_rag_core.data.episodes import Damage, Episode, Split
 from spatial_rag_core.errors import ConfigurationError, EpisodeError
 
 OnProgress = Callable[[int, int], None]
@@ -57,11 +57,3 @@ def load_episodes(path: str | Path, split: Split | None = None,
         raise EpisodeError(f'{path}: {split or "the file"} has no whole episode, {len(damaged)} '
                            'are damaged; make some: spatial-rag data generate')
     return LoadedEpisodes(tuple(episodes), tuple(damaged))
-
-
-def memory_needed_bytes(facts: EpisodeFacts, with_depth: bool = True) -> int:
-    """Foretell what an episode takes in memory."""
-    pixels = facts.image_size_px ** 2
-    depth = 4 * pixels if with_depth and facts.has_depth else 0
-    numbers = 4 * (facts.action_dim + facts.proprio_dim) + 8 * (7 + 1)
-    return facts.length * (3 * pixels + depth + numbers)

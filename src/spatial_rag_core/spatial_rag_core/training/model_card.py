@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 import json
+import os
 from pathlib import Path
 import platform
 import shlex
@@ -38,7 +39,7 @@ class ModelCard:
             'command': _command(), 'software': {
                 'spatial_rag': __version__, 'torch': torch.__version__,
                 'python': platform.python_version()},
-            'machine': f'{platform.machine()}, {torch.get_num_threads()} threads',
+            'machine': f'{platform.machine()}, {os.cpu_count()} cores',
             'training': metadata.training, 'config': config})
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 from spatial_rag_core.data import transaction_file
 from spatial_rag_core.data.episode_check import check
 from spatial_rag_core.data.episode_file import EpisodeReader, EpisodeWriter
-from spatial_rag_core.data.episode_loading import load_episodes, memory_needed_bytes
+from spatial_rag_core.data.episode_loading import load_episodes
 from spatial_rag_core.errors import ConfigurationError, EpisodeError, InputError
 
 import h5py
@@ -223,8 +223,7 @@ def test_a_split_is_loaded_whole_and_its_size_is_told(path: Path) -> None:
     loaded = load_episodes(path, 'train', lambda done, total: told.append((done, total)))
     assert told == [(1, 2), (2, 2)]
     assert [one.name for one in loaded.episodes] == ['demo_0', 'demo_3']
-    with EpisodeReader(path) as reader:
-        assert sum(map(memory_needed_bytes, reader.all_facts('train'))) == loaded.memory_bytes
+    assert loaded.memory_bytes == sum(one.memory_bytes for one in loaded.episodes) > 0
     assert (loaded.moments, loaded.damaged) == (40, ())
     assert len(load_episodes(path, limit=3).episodes) == 3
     with pytest.raises(ConfigurationError, match='limit must be > 0, got 0'):
