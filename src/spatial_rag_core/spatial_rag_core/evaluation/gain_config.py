@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -12,7 +13,17 @@ from spatial_rag_core.training.dynamics_config import DynamicsConfig
 from spatial_rag_core.training.map_memory import FenceConfig
 from spatial_rag_core.training.training_config import TrainingConfig
 
-TRAINED = ('memory', 'none_twice', 'none', 'none_long', 'plain', 'pose_only', 'latent_only')
+WITHOUT: Mapping[str, Mapping[str, Any]] = {
+    'no_agreement': {'agreement': False}, 'no_pointer': {'pointer': False},
+    'no_action': {'memory_action': False}, 'no_displacement': {'displacement': False},
+    'no_state': {'carry_state': False}}
+"""The model with memory, less one field of its transition."""
+
+LONGER = {'none_twice': 2, 'none_four': 4}
+"""Trainings of `none` with so many times the steps: when does it get no better?"""
+
+TRAINED = ('memory', *LONGER, 'none', 'none_long', 'plain', 'pose_only', 'latent_only',
+           *WITHOUT)
 """Variants with a training of their own."""
 
 CONTROLS = ('memory_empty', 'memory_wrong_map', 'memory_shuffled', 'memory_random')
@@ -24,7 +35,7 @@ UNTRAINED = ('knn', 'oracle')
 EVERYWHERE = ('memory', 'none', *CONTROLS)
 
 LONG_HISTORY = 12
-_HIDDEN_WITHOUT_MEMORY = 192  # as many parameters as with memory, to within 1 %
+_HIDDEN_WITHOUT_MEMORY = 242  # as many parameters as with memory, to within 1 %
 
 
 @dataclass(frozen=True)
@@ -45,10 +56,10 @@ class GainConfig:
     test_every: int = 16
     steps_per_drive: int = 900
     tour_steps: int = 900
-    perception_steps: int = 1200
-    dynamics_steps: int = 2000
-    adaptation_maps: int = 12
-    finetune_steps: tuple[int, ...] = (10, 30, 100, 300, 1000)
+    perception_steps: int = 400
+    dynamics_steps: int = 1000
+    adaptation_maps: int = 8
+    finetune_steps: tuple[int, ...] = (10, 30, 100, 300)
     finetune_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     quick: bool = False
@@ -96,19 +107,19 @@ class GainConfig:
         """The structure of a trained variant."""
         full = self.training.transition
         match variant:
-            case 'none' | 'none_long' | 'none_twice':
+            case 'none' | 'none_long' | 'none_twice' | 'none_four':
                 return replace(full, memory=False, hidden_dim=_HIDDEN_WITHOUT_MEMORY)
             case 'plain':
-                return replace(full, memory_pose=False, memory_action=False, pointer=False,
-                               lookup='once')
+                return full.plain()
             case 'pose_only':
-                return replace(full, memory_pose=False, memory_action=False, pointer=False)
+                return replace(full, memory_pose=False, memory_action=False, pointer=False,
+                               agreement=False)
             case 'latent_only':
                 return replace(full, lookup='latent')
-        return full
+        return replace(full, **WITHOUT.get(variant, {}))
 
     def dynamics(self, variant: str) -> DynamicsConfig:
         """How a trained variant is trained."""
-        steps = self.dynamics_steps * (2 if variant == 'none_twice' else 1)
+        steps = self.dynamics_steps * LONGER.get(variant, 1)
         base = replace(self.training.dynamics, training_steps=steps)
         return replace(base, history=LONG_HISTORY) if variant == 'none_long' else base

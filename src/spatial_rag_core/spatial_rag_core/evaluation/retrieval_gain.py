@@ -11,7 +11,13 @@ from pathlib import Path
 
 from spatial_rag_core.evaluation.gain_adaptation import HORIZON, measure_adaptation
 from spatial_rag_core.evaluation.gain_baselines import best_memory, nearest_memory
-from spatial_rag_core.evaluation.gain_config import CONTROLS, GainConfig, TRAINED, UNTRAINED
+from spatial_rag_core.evaluation.gain_config import (
+    CONTROLS,
+    GainConfig,
+    LONGER,
+    TRAINED,
+    UNTRAINED,
+)
 from spatial_rag_core.evaluation.gain_models import GainTrial
 from spatial_rag_core.evaluation.gain_pictures import draw_examples
 from spatial_rag_core.evaluation.open_loop import BankOf, compare, open_loop, OpenLoop
@@ -91,16 +97,25 @@ def _cells(job: Job, trial: GainTrial, variant: str) -> Iterator[CellResult]:
     column = job.config.horizons.index(HORIZON) if HORIZON in job.config.horizons else -1
     yield _cell(job, trial, variant, found, windows, seconds=trained.figures.seconds,
                 training_steps=trained.figures.steps,
-                saturated=_is_saturated(job, trial, trained) if variant == 'none' else None,
+                saturated=_is_saturated(job, trial) if variant == 'none' else None,
                 parameters=sum(part.numel() for part in trained.network.parameters()),
-                sigma=calibration_pairs(found.sigma[:, column], np.sqrt(found.error[:, column])))
+                sigma=_calibration(trial, variant, found, column))
 
 
-def _is_saturated(job: Job, trial: GainTrial, trained: TrainedDynamics) -> bool | None:
-    """Whether twice the training brings less than a hundredth; None: that was not tried."""
-    if job.maps not in job.config.sizes_of['none_twice']:
+def _calibration(trial: GainTrial, variant: str, found: OpenLoop,
+                 column: int) -> tuple[tuple[float, float], ...]:
+    """Of models that say how wrong they expect to be."""
+    if not trial.config.transition(variant).uncertainty:
+        return ()
+    return calibration_pairs(found.sigma[:, column], np.sqrt(found.error[:, column]))
+
+
+def _is_saturated(job: Job, trial: GainTrial) -> bool | None:
+    """Whether the last doubling of the training brings less than a hundredth; None: not tried."""
+    if any(job.maps not in job.config.sizes_of[name] for name in LONGER):
         return None
-    return trial.trained('none_twice').figures.best > 0.99 * trained.figures.best
+    twice, four = (trial.trained(name).figures.best for name in ('none_twice', 'none_four'))
+    return four > 0.99 * twice
 
 
 def _controls(job: Job, trial: GainTrial, trained: TrainedDynamics,

@@ -9,7 +9,7 @@ from spatial_rag_core.models.relative_pose import (
     pose_distances,
     seen_from,
 )
-from spatial_rag_core.models.transition import Step, Transition
+from spatial_rag_core.models.transition import Retrieved, Transition
 from spatial_rag_core.models.transition_config import TransitionConfig
 
 import torch
@@ -68,21 +68,27 @@ class Imagination(nn.Module):
         features = bank_features(bank.pose)
         position = z.new_zeros(len(z), 3)
         rotation = torch.eye(3, dtype=z.dtype, device=z.device).expand(len(z), 3, 3)
-        first_z = z
         zs: list[torch.Tensor] = []
         positions: list[torch.Tensor] = []
         rotations: list[torch.Tensor] = []
         log_variances: list[torch.Tensor] = []
         choices: list[torch.Tensor] = []
         weights: list[torch.Tensor] = []
+        chosen = torch.zeros(len(z), 0, dtype=torch.int64)
+        mask = torch.zeros(len(z), 0, dtype=torch.bool)
+        evidence = z
         for index in range(actions.shape[1]):
             a = actions[:, index]
             h = self.transition.advance(z, a, hidden)
             foreseen = self.transition.foresee(h, a)
             there, turned = moved(position, rotation, foreseen)
-            chosen, mask = self._choose(bank, features, there, turned,
-                                        first_z if self.lookup == 'once' else z)
-            step = self._step(z, h, foreseen, bank, chosen, mask, there, turned)
+            if index == 0 or self.lookup != 'once':
+                chosen, mask = self._choose(bank, features, there, turned, z)
+            if index == 0:
+                evidence = self.transition.weigh(
+                    z, _rows(bank.z, chosen), _rows(bank.pose, chosen), mask)
+            step = self.transition.recall(
+                z, h, evidence, foreseen, _retrieved(bank, chosen, mask, there, turned))
             position, rotation = moved(position, rotation, step.displacement)
             z, hidden = step.z, step.hidden
             zs.append(z)
@@ -117,12 +123,13 @@ class Imagination(nn.Module):
         chosen = torch.topk(distance, k, dim=1, largest=False).indices
         return chosen, mask.gather(1, chosen)
 
-    def _step(self, z: torch.Tensor, h: torch.Tensor, foreseen: torch.Tensor, bank: Bank,
-              chosen: torch.Tensor, mask: torch.Tensor, position: torch.Tensor,
-              rotation: torch.Tensor) -> Step:
-        pose = seen_from(position, rotation, _rows(bank.pose, chosen))
-        return self.transition.recall(z, h, foreseen, _rows(bank.z, chosen), mask,
-                                      pose, _rows(bank.action, chosen))
+
+def _retrieved(bank: Bank, chosen: torch.Tensor, mask: torch.Tensor, position: torch.Tensor,
+               rotation: torch.Tensor) -> Retrieved:
+    """Rows `chosen` [B, K] of the bank as seen from a pose."""
+    return Retrieved(_rows(bank.z, chosen), mask,
+                     seen_from(position, rotation, _rows(bank.pose, chosen)),
+                     _rows(bank.action, chosen))
 
 
 def _rows(x: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:

@@ -29,20 +29,19 @@ class MemoryAttention(nn.Module):
     learn to look away from memories that do not help.
     """
 
-    def __init__(self, z_dim: int, hidden_dim: int, extra_channels: int, heads: int,
+    def __init__(self, z_dim: int, hidden_dim: int, width: int, extra_channels: int, heads: int,
                  pointer: bool) -> None:
         super().__init__()
-        width = hidden_dim if extra_channels else z_dim
         self.heads = heads
-        self.query = nn.Linear(hidden_dim, hidden_dim)
-        self.of_latent = nn.Linear(z_dim, hidden_dim) if extra_channels else nn.Identity()
-        self.of_extra = nn.Linear(extra_channels, hidden_dim) if extra_channels else None
-        self.key = nn.Linear(width, hidden_dim)
-        self.value = nn.Linear(width, hidden_dim)
-        self.out = nn.Linear(hidden_dim, hidden_dim)
-        self.null_key = nn.Parameter(0.02 * torch.randn(1, 1, hidden_dim))
-        self.null_value = nn.Parameter(torch.zeros(1, 1, hidden_dim))
-        self.correction = nn.Linear(hidden_dim, z_dim) if pointer else None
+        self.query = nn.Linear(hidden_dim, width)
+        self.of_latent = nn.Linear(z_dim, width) if extra_channels else nn.Identity()
+        self.of_extra = nn.Linear(extra_channels, width) if extra_channels else None
+        self.key = nn.Linear(width if extra_channels else z_dim, width)
+        self.value = nn.Linear(width if extra_channels else z_dim, width)
+        self.out = nn.Linear(width, hidden_dim)
+        self.null_key = nn.Parameter(0.02 * torch.randn(1, 1, width))
+        self.null_value = nn.Parameter(torch.zeros(1, 1, width))
+        self.correction = nn.Linear(width, z_dim) if pointer else None
 
     def forward(self, h: torch.Tensor, latents: torch.Tensor, extra: torch.Tensor | None,
                 mask: torch.Tensor) -> Recollection:
@@ -56,7 +55,7 @@ class MemoryAttention(nn.Module):
             embedded = functional.relu(embedded + self.of_extra(extra))
         q = self.query(h)
         weights = self._weights(q, self.key(embedded), mask)  # [B, heads, 1 + K]
-        values = self.value(embedded)  # [B, K, hidden_dim]
+        values = self.value(embedded)  # [B, K, width]
         null = self.null_value.expand(len(h), -1, -1)
         m = self.out((weights.unsqueeze(2) @ self._split(torch.cat([null, values], dim=1)))
                      .flatten(1))
@@ -81,4 +80,4 @@ class MemoryAttention(nn.Module):
 
     def _split(self, x: torch.Tensor) -> torch.Tensor:
         split = x.view(x.shape[0], x.shape[1], self.heads, -1)
-        return split.transpose(1, 2)  # [B, heads, n, hidden_dim / heads]
+        return split.transpose(1, 2)  # [B, heads, n, width / heads]

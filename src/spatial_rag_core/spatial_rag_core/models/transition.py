@@ -3,6 +3,7 @@
 # No `from __future__ import annotations` here: TorchScript wants types, not strings.
 from typing import NamedTuple
 
+from spatial_rag_core.models.agreement import Agreement
 from spatial_rag_core.models.memory_attention import MemoryAttention
 from spatial_rag_core.models.relative_pose import (
     DISPLACEMENT_CHANNELS,
@@ -10,9 +11,24 @@ from spatial_rag_core.models.relative_pose import (
     seen_from,
 )
 from spatial_rag_core.models.transition_config import TransitionConfig
+from spatial_rag_core.spatial.pose_arrays import POSE_CHANNELS
 
 import torch
 from torch import nn
+
+
+class Retrieved(NamedTuple):
+    """
+    K memories for one step; K may be 0.
+
+    z: [B, K, z_dim].  mask: bool [B, K], True for a real memory; other slots hold finite numbers.
+    pose: as seen from where the step leads [B, K, 9].  action: what led there [B, K, action_dim].
+    """
+
+    z: torch.Tensor
+    mask: torch.Tensor
+    pose: torch.Tensor
+    action: torch.Tensor | None
 
 
 class Step(NamedTuple):
@@ -50,9 +66,12 @@ class Transition(nn.Module):
         self.carry_state = config.carry_state
         self.action_proj = nn.Linear(action_dim, hidden // 4 or 1)
         self.gru = nn.GRUCell(z_dim + (hidden // 4 or 1), hidden)
-        self.attention = MemoryAttention(z_dim, hidden, config.extra_channels,
-                                         config.attention_heads,
-                                         config.pointer) if config.memory else None
+        width = config.attention_dim
+        self.attention = MemoryAttention(
+            z_dim, hidden, width, config.extra_channels, config.attention_heads,
+            config.pointer) if config.memory else None
+        self.agreement = Agreement(z_dim, hidden, width, POSE_CHANNELS) if (
+            config.memory and config.agreement) else None
         self.gate = nn.Linear(2 * hidden, hidden) if config.memory else None
         self.mlp = nn.Sequential(nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, z_dim))
         self.point = nn.Linear(hidden, 1) if config.memory and config.pointer else None
@@ -87,12 +106,15 @@ class Transition(nn.Module):
         foreseen = self.foresee(h, a)
         # Filled, not multiplied: a masked slot may hold NaN.
         latents = retrieved.masked_fill(~mask.unsqueeze(2), 0.0)
-        if memory_pose is not None:
-            memory_pose = memory_pose.masked_fill(~mask.unsqueeze(2), 0.0)
-            memory_pose = seen_from(foreseen[:, :3], rotation_of(foreseen[:, 3:]), memory_pose)
+        if memory_pose is None:
+            memory_pose = latents.new_zeros(latents.shape[0], latents.shape[1], 9)
+        memory_pose = memory_pose.masked_fill(~mask.unsqueeze(2), 0.0)
+        evidence = self.weigh(z, latents, memory_pose, mask)
+        there = seen_from(foreseen[:, :3], rotation_of(foreseen[:, 3:]), memory_pose)
         if memory_action is not None:
             memory_action = memory_action.masked_fill(~mask.unsqueeze(2), 0.0)
-        return self.recall(z, h, foreseen, latents, mask, memory_pose, memory_action)
+        return self.recall(z, h, evidence, foreseen,
+                           Retrieved(latents, mask, there, memory_action))
 
     def advance(self, z: torch.Tensor, a: torch.Tensor,
                 hidden: torch.Tensor | None) -> torch.Tensor:
@@ -109,16 +131,23 @@ class Transition(nn.Module):
             displacement = displacement + self.foreseen(h)
         return displacement
 
-    def recall(self, z: torch.Tensor, h: torch.Tensor, foreseen: torch.Tensor,
-               latents: torch.Tensor, mask: torch.Tensor, memory_pose: torch.Tensor | None,
-               memory_action: torch.Tensor | None) -> Step:
-        """Finish a step that has got as far as h; memory_pose as seen from where it leads."""
-        fused, weights = h, torch.zeros_like(mask, dtype=h.dtype)
+    def weigh(self, z: torch.Tensor, latents: torch.Tensor, memory_pose: torch.Tensor,
+              mask: torch.Tensor) -> torch.Tensor:
+        """How far memories agree with the present latent, [B, hidden_dim]; see Agreement."""
+        if self.agreement is None:
+            return z.new_zeros(len(z), self.hidden_dim)
+        evidence: torch.Tensor = self.agreement(z, latents, memory_pose, mask)
+        return evidence
+
+    def recall(self, z: torch.Tensor, h: torch.Tensor, evidence: torch.Tensor,
+               foreseen: torch.Tensor, retrieved: Retrieved) -> Step:
+        """Finish a step that has got as far as h; evidence from weigh, foreseen from foresee."""
+        fused, weights = h, torch.zeros_like(retrieved.mask, dtype=h.dtype)
         pointed = torch.zeros_like(z)
         if self.attention is not None and self.gate is not None:
-            found = self.attention(
-                h, latents, self._extra(latents, memory_pose, memory_action), mask)
-            g = torch.sigmoid(self.gate(torch.cat([h, found.m], dim=1)))
+            asking = h + evidence
+            found = self.attention(asking, retrieved.z, self._extra(retrieved), retrieved.mask)
+            g = torch.sigmoid(self.gate(torch.cat([asking, found.m], dim=1)))
             fused, weights, pointed = g * found.m + (1.0 - g) * h, found.weights, found.pointed
         z_next = self.mlp(fused) + z
         if self.point is not None:
@@ -137,13 +166,12 @@ class Transition(nn.Module):
         y: torch.Tensor = self.log_variance(seen.detach()).squeeze(1)
         return y
 
-    def _extra(self, latents: torch.Tensor, memory_pose: torch.Tensor | None,
-               memory_action: torch.Tensor | None) -> torch.Tensor | None:
+    def _extra(self, retrieved: Retrieved) -> torch.Tensor | None:
         parts: list[torch.Tensor] = []
-        batch, k = latents.shape[0], latents.shape[1]
+        z, action = retrieved.z, retrieved.action
         if self.memory_pose:
-            parts.append(latents.new_zeros(batch, k, 9) if memory_pose is None else memory_pose)
+            parts.append(retrieved.pose)
         if self.memory_action:
-            parts.append(latents.new_zeros(batch, k, self.action_dim)
-                         if memory_action is None else memory_action)
+            parts.append(z.new_zeros(z.shape[0], z.shape[1], self.action_dim)
+                         if action is None else action)
         return torch.cat(parts, dim=2) if len(parts) > 0 else None

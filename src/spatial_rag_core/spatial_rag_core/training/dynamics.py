@@ -108,6 +108,9 @@ def _start_calm(network: Imagination) -> None:
             if head is not None:
                 head.weight.mul_(0.01)
                 head.bias.zero_()
+        if transition.agreement is not None:
+            transition.agreement.out.weight.mul_(0.01)
+            transition.agreement.out.bias.zero_()
         if transition.point is not None:
             transition.point.bias.fill_(-1.0)
 

@@ -30,7 +30,7 @@ class DynamicsConfig:
     validate_every: int = 250
     patience: int = 6
     no_memory_share: float = 0.15
-    wrong_map_share: float = 0.15
+    wrong_map_share: float = 0.25
     no_history_share: float = 0.1
     displacement_weight: float = 1.0
     uncertainty_weight: float = 0.05

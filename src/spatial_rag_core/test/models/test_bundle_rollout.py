@@ -135,7 +135,7 @@ def test_one_step_is_the_prediction_from_the_chosen_memories(rich: Bundle) -> No
     np.testing.assert_allclose(imagined.z[0, 0], z_next, **TOLERANCE)
 
 
-@pytest.mark.parametrize('carried', ['tiny'], indirect=True)
+@pytest.mark.parametrize('carried', ['tiny, no agreement'], indirect=True)
 def test_two_halves_with_the_first_as_history_are_the_whole(carried: Carried) -> None:
     loaded = carried[1]
     z, plans, given = draw(Z), draw(1, 2 * HISTORY, A, seed=1), bank(20)

@@ -20,7 +20,7 @@ from .transitions import PLAIN
     ({'reach_m': -1.0}, r'reach_m must be > 0, got -1\.0'),
     ({'reach_m': math.nan}, 'reach_m must be > 0, got nan'),
     ({'reach_m': math.inf}, 'reach_m must be > 0, got inf'),
-    ({'hidden_dim': 10, 'attention_heads': 4}, r'multiple of attention_heads \(4\), got 10'),
+    ({'attention_dim': 10, 'attention_heads': 4}, r'multiple of attention_heads \(4\), got 10'),
     ({'lookup': 'never'}, "lookup must be 'pose', 'latent' or 'once', got 'never'"),
 ])
 def test_an_impossible_transition_is_refused_at_birth(

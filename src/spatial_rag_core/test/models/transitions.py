@@ -16,13 +16,14 @@ from ..spatial.naive_poses import random_poses
 
 Z, A, K, B, HIDDEN, HEADS = 6, 2, 5, 3, 16, 2
 PLAIN: dict[str, Any] = {
-    'memory_pose': False, 'memory_action': False, 'pointer': False, 'displacement': False,
-    'carry_state': False, 'uncertainty': False, 'lookup': 'once'}
+    'memory_pose': False, 'memory_action': False, 'pointer': False, 'agreement': False,
+    'displacement': False, 'carry_state': False, 'uncertainty': False, 'lookup': 'once'}
 VARIANTS: dict[str, dict[str, Any]] = {
     'full': {}, 'plain': PLAIN, 'no memory': {'memory': False},
     'by latent': {'lookup': 'latent'}, 'once': {'lookup': 'once'},
     'no pose': {'memory_pose': False}, 'no action': {'memory_action': False},
-    'no pointer': {'pointer': False}, 'no displacement': {'displacement': False},
+    'no pointer': {'pointer': False}, 'no agreement': {'agreement': False},
+    'no displacement': {'displacement': False},
     'from rest': {'carry_state': False}, 'sure': {'uncertainty': False}}
 
 
@@ -32,7 +33,8 @@ def make(**options: Any) -> Transition:
 
 def imagination(**options: Any) -> Imagination:
     torch.manual_seed(0)
-    config = TransitionConfig(Z, A, hidden_dim=HIDDEN, attention_heads=HEADS, **options)
+    config = TransitionConfig(Z, A, hidden_dim=HIDDEN, attention_dim=HIDDEN,
+                              attention_heads=HEADS, **options)
     return Imagination(config).eval().requires_grad_(False)
 
 
