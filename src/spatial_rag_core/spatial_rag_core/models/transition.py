@@ -61,6 +61,7 @@ class Transition(nn.Module):
         hidden, z_dim, action_dim = config.hidden_dim, config.z_dim, config.action_dim
         self.hidden_dim = hidden
         self.action_dim = action_dim
+        self.reach_m = config.reach_m
         self.memory_pose = config.memory_pose
         self.memory_action = config.memory_action
         self.carry_state = config.carry_state
@@ -99,7 +100,8 @@ class Transition(nn.Module):
 
         z: [B, z_dim].  a: [B, action_dim].  retrieved: [B, K, z_dim]; K may be 0.
         mask: bool [B, K], True for a real memory; what other slots hold does not matter.
-        memory_pose: [B, K, 9], as seen from the robot now, see pose_arrays.py.
+        memory_pose: [B, K, 9], as seen from the robot now, see pose_arrays.py; what lies beyond
+        reach_m of where the step leads is not looked at, as in a rollout.
         memory_action: [B, K, action_dim].  hidden: [B, hidden_dim], None: at rest.
         """
         h = self.advance(z, a, hidden)
@@ -109,8 +111,10 @@ class Transition(nn.Module):
         if memory_pose is None:
             memory_pose = latents.new_zeros(latents.shape[0], latents.shape[1], 9)
         memory_pose = memory_pose.masked_fill(~mask.unsqueeze(2), 0.0)
-        evidence = self.weigh(z, latents, memory_pose, mask)
         there = seen_from(foreseen[:, :3], rotation_of(foreseen[:, 3:]), memory_pose)
+        if self.memory_pose:
+            mask = mask & (there[:, :, :3].square().sum(dim=2) <= self.reach_m ** 2)
+        evidence = self.weigh(z, latents, memory_pose, mask)
         if memory_action is not None:
             memory_action = memory_action.masked_fill(~mask.unsqueeze(2), 0.0)
         return self.recall(z, h, evidence, foreseen,

@@ -73,6 +73,15 @@ def test_garbage_in_masked_slots_does_not_reach_the_gradient() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
 
 
+def test_what_lies_beyond_reach_is_not_looked_at() -> None:
+    net, given = make(reach_m=2.0), inputs()
+    given['memory_pose'][:, 2:, :3] += 10.0
+    step = net(**given)
+    given['mask'][:, 2:] = False
+    assert step.weights[:, 2:].abs().max() == 0.0
+    torch.testing.assert_close(step.z, net(**given).z)
+
+
 @every_variant
 def test_padding_is_the_same_as_fewer_memories(options: dict[str, Any]) -> None:
     net, given = make(**options), inputs()
