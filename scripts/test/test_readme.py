@@ -142,11 +142,19 @@ def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert capsys.readouterr().out == output
 
 
-@pytest.mark.parametrize('document', ['README.md', 'docs/ARCHITECTURE.md', 'docs/BENCHMARKS.md'])
-def test_links_lead_to_files(document: str) -> None:
-    path = ROOT / document
-    for target in re.findall(r'\]\(([^)#:]+)(?:#[^)]*)?\)', path.read_text()):
-        assert (path.parent / target).exists(), target
+@pytest.mark.parametrize('path', [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))],
+                         ids=lambda path: path.name)
+def test_links_lead_to_files_and_headings(path: Path) -> None:
+    for name, heading in re.findall(r'\]\(([^)#:]*)(?:#([^)]*))?\)', path.read_text()):
+        target = path.parent / name if name else path
+        assert target.exists(), name
+        assert not heading or heading in headings(target), f'{name}#{heading}'
+
+
+def headings(path: Path) -> set[str]:
+    """Return the names by which a link reaches the headings of a page, as GitHub makes them."""
+    return {re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-')
+            for title in re.findall(r'^#+ (.*)', path.read_text(), re.M)}
 
 
 if __name__ == '__main__':

@@ -52,7 +52,8 @@ def test_memories_are_stored_and_found_and_predictions_follow(run: tuple[Any, Pa
     remembered_or_not = summary['memories_stored'] + summary['memories_not_admitted']
     assert remembered_or_not == summary['latents']
     assert summary['retrieved_mean'] > 4
-    assert 0 <= summary['latents'] - summary['latents_next'] <= 3
+    # The first frames have no motion of a whole step (0.2 s) before them.
+    assert 0 <= summary['latents'] - summary['latents_next'] <= 5
 
 
 def test_every_memory_lies_where_the_recording_says_the_camera_was(

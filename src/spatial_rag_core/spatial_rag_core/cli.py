@@ -19,6 +19,8 @@ from spatial_rag_core.training import train_commands
 
 _GROUPS = (bundle_commands, memory_commands, data_commands, evaluation_commands,
            report_commands, gain_commands, train_commands)
+_FOR_TRAINING = ('gymnasium', 'h5py', 'lightning', 'tensorboard')
+"""What a robot that only runs a bundle need not have."""
 _SMALL_NUMBER = re.compile(r'-(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}')
 
 
@@ -36,6 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except SpatialRagError as error:
         print(f'spatial-rag: {error}', file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name not in _FOR_TRAINING:
+            raise
+        print(f'spatial-rag: {error}; this command needs what training needs: '
+              'pip install -r requirements/training.txt', file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
         print(f"spatial-rag: {str(interrupt) or 'interrupted'}", file=sys.stderr)

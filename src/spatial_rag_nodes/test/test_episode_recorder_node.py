@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 import resource
 import signal
+import sys
 from typing import Any
 
 from spatial_rag_core.data.episode_file import EpisodeReader
@@ -101,12 +102,36 @@ def test_a_drive_is_one_episode_that_ctrl_c_completes(lab: Any, path: Path) -> N
         assert len(reader.names('valid')) == 1
 
 
-def test_actions_are_derived_from_the_motion_where_asked(lab: Any, path: Path) -> None:
+def test_actions_are_the_past_motion_where_asked(lab: Any, path: Path) -> None:
     rig = Rig(lab, path, action_source='motion')
     rig.drive(0, 40)
     rig.wait_for(frames_in=40)
     (episode,) = rig.end()
-    np.testing.assert_allclose(episode.actions, [[1.0, 0.0]] * len(episode), atol=1e-4)
+    np.testing.assert_allclose(episode.actions[1:], [[1.0, 0.0]] * (len(episode) - 1), atol=1e-4)
+    assert episode.actions_from == 'past motion'
+
+
+_WITHOUT_H5PY = """
+import sys
+
+class Nothing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] == 'h5py':
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+sys.meta_path.insert(0, Nothing())
+from spatial_rag_nodes.executables import episode_recorder_node
+episode_recorder_node()
+"""
+
+
+def test_a_machine_without_h5py_is_told_what_to_install(lab: Any, path: Path) -> None:
+    process = lab.start(sys.executable, '-c', _WITHOUT_H5PY, '--ros-args', '-p',
+                        f'output_path:={path}')
+    assert process.wait(20.0) == 1
+    assert "No module named 'h5py'" in process.output
+    assert 'pip install -r requirements/training.txt' in process.output
+    assert 'Traceback' not in process.output
 
 
 def test_kill_9_loses_the_running_episode_only(lab: Any, path: Path) -> None:

@@ -232,11 +232,12 @@ def test_without_an_action_nothing_is_predicted_and_it_is_counted(
     assert len(rig.stamped) == 1
 
 
-def test_actions_come_from_the_motion_where_asked(lab: Any, bundle_path: Path) -> None:
+def test_actions_come_from_the_motion_of_the_step_before_where_asked(
+        lab: Any, bundle_path: Path) -> None:
     rig = Rig(lab, bundle_path, action_source='motion', retrieval_timeout_sec=1.0)
     pose = rig.probe.publisher(PoseStamped, '/pose')
-    for step in range(-5, 2):  # 1 m/s forward, 0.5 rad/s to the left
-        heading = 0.025 * step
+    for step in range(-5, 2):  # 1 m/s forward, 0.5 rad/s to the left; it stands for half of 0.2 s
+        heading = 0.025 * min(step, -1)
         position = Position(2 * math.sin(heading), 2 * (1 - math.cos(heading)))
         turn = (0.0, 0.0, math.sin(heading / 2), math.cos(heading / 2))
         pose.publish(PoseStamped(
@@ -244,7 +245,7 @@ def test_actions_come_from_the_motion_where_asked(lab: Any, bundle_path: Path) -
             pose=msg_from_pose(Pose(position, turn))))
     rig.probe.spin(0.3)
     rig.send(vector(1), [])
-    expected = rig.bundle.predict_next(vector(1), [1.0, 0.5], np.zeros((0, 32), np.float32))
+    expected = rig.bundle.predict_next(vector(1), [0.5, 0.25], np.zeros((0, 32), np.float32))
     other = rig.bundle.predict_next(vector(1), [0.0, 0.0], np.zeros((0, 32), np.float32))
     answer = np.array(rig.answer().z)
     assert np.linalg.norm(answer - expected) < 0.1 * np.linalg.norm(answer - other)

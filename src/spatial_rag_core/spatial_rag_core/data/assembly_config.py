@@ -17,8 +17,8 @@ class AssemblyConfig:
     How episodes are made.
 
     rate_hz: steady rate of the frames.  image_size: side of the pictures [px].
-    action_source: 'topic' takes the actions that are added, 'motion' derives them from poses,
-    whose axes are pose_axes (see streams/motion.py).
+    action_source: 'topic' takes the actions that are added, 'motion' the motion so far that the
+    poses show, whose axes are pose_axes (see streams/motion.py).
     max_gap_sec: a longer time without a usable frame begins a new episode; in a shorter one the
     nearest frame is repeated, and counted.  max_episode_sec, min_episode_sec: longer ones are
     cut, shorter ones left out.

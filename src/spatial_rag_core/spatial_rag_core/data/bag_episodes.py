@@ -35,7 +35,7 @@ class CollectConfig:
     How recordings become episodes; see AssemblyConfig for what is not told here.
 
     remap: recorded topic → name of the contract (see bag_roles).  action_source 'auto' takes the
-    action topic where there is one, else the motion.  action_dim None: that of the recorded
+    action topic where there is one, else the past motion.  action_dim None: that of the recorded
     actions, else 2.  map_id None: each recording is a map of its own, named as its file.
     """
 

@@ -27,7 +27,7 @@ UNITS = {
     'obs/rgb': 'uint8 [T, S, S, 3], red, green, blue, 0 to 255',
     'obs/depth': 'uint16 [T, S, S], mm along the optical axis, 0: not known',
     'obs/proprio': 'float32 [T, P], as the robot gives it (Rooms2D: m/s, rad/s)',
-    'actions': 'float32 [T, A], taken at moment t (Rooms2D, cmd_vel: m/s, rad/s)',
+    'actions': 'float32 [T, A], see actions_from (Rooms2D, cmd_vel, motion: m/s, rad/s)',
     'poses': 'float64 [T, 7], x, y, z [m], qx, qy, qz, qw, body to map frame',
     'stamps': 'float64 [T], s since 1970-01-01 00:00 UTC',
 }
@@ -54,7 +54,7 @@ def store(group: h5py.Group, episode: Episode) -> None:
         _store_array(group, path, array)
     seed = {} if episode.map_seed is None else {'map_seed': episode.map_seed}
     group.attrs.update({'num_samples': len(episode), 'rate_hz': float(episode.rate_hz), **seed})
-    for name in _TEXTS:
+    for name in (*_TEXTS, 'actions_from'):
         set_text(group, name, getattr(episode, name))
 
 
@@ -68,7 +68,7 @@ def load(name: str, group: h5py.Group, with_depth: bool = True) -> Episode:
         facts.map_id, facts.map_seed,
         None if depth_mm is None else depth_mm * np.float32(0.001),
         _load_array(group, 'obs/proprio') if facts.proprio_dim else None,
-        facts.session, facts.robot, facts.source)
+        facts.session, facts.robot, facts.source, facts.actions_from)
 
 
 def facts_of(name: str, group: h5py.Group, splits: tuple[Split, ...] = ()) -> EpisodeFacts:
@@ -83,7 +83,8 @@ def facts_of(name: str, group: h5py.Group, splits: tuple[Split, ...] = ()) -> Ep
         name, splits, length, float(group.attrs['rate_hz']), datasets['obs/rgb'].shape[1],
         datasets['actions'].shape[1], proprio_dim, 'obs/depth' in datasets, float(stamps[0]),
         float(stamps[-1]), sum(one.id.get_storage_size() for one in datasets.values()),
-        map_seed=seed, **{name: text_of(group, name) for name in _TEXTS})
+        map_seed=seed, actions_from=_actions_from(group),
+        **{name: text_of(group, name) for name in _TEXTS})
 
 
 def require_format(path: Path, file: h5py.File) -> None:
@@ -121,6 +122,11 @@ def text_of(owner: h5py.HLObject, name: str) -> str:
     """Read an attribute that is text."""
     value = owner.attrs[name]
     return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _actions_from(group: h5py.Group) -> Any:
+    """Files of before 2026-11-23 do not say."""
+    return text_of(group, 'actions_from') if 'actions_from' in set(group.attrs) else 'commands'
 
 
 def _store_array(group: h5py.Group, path: str, array: NDArray[Any]) -> None:

@@ -10,7 +10,7 @@ from spatial_rag_core.data.episodes import Episode
 from spatial_rag_core.data.findings import Findings
 from spatial_rag_core.data.pictures import DepthMap, Rgb
 from spatial_rag_core.records import Pose, Vector
-from spatial_rag_core.streams.motion import BodyAxes, motion_action
+from spatial_rag_core.streams.motion import BodyAxes, past_motion
 from spatial_rag_core.streams.pose_buffer import interpolate
 
 import numpy as np
@@ -24,7 +24,7 @@ class Moment:
 
     slot: which moment of the steady grid it stands for.  stamp_ns: the frame's own.
     steady_ns: what is written; see resample.py.
-    action: None where it is derived from the motion to the next moment.
+    action: None where none is recorded, and the past motion stands for it.
     """
 
     slot: int
@@ -77,15 +77,11 @@ def split_at_first_proprio(moments: list[Moment]) -> tuple[list[Moment], int]:
 
 
 def motion_actions(moments: Sequence[Moment], action_dim: int, axes: BodyAxes) -> Vector:
-    """
-    Return float32 [T, action_dim], the motion from each moment to the next.
-
-    The last one, whose next is not known, is that of the one before.
-    """
-    rows = [motion_action(one.pose, other.pose, (other.stamp_ns - one.stamp_ns) / 1e9,
-                          action_dim, axes)
-            for one, other in pairwise(moments)]
-    return np.array([*rows, rows[-1]], np.float32)
+    """Return float32 [T, action_dim], the motion that led to each moment; see past_motion."""
+    return past_motion(
+        [moment.pose for moment in moments],
+        [(after.stamp_ns - before.stamp_ns) / 1e9 for before, after in pairwise(moments)],
+        action_dim, axes)
 
 
 def episode_from_moments(moments: Sequence[Moment], actions: Vector, rate_hz: float,
@@ -98,7 +94,8 @@ def episode_from_moments(moments: Sequence[Moment], actions: Vector, rate_hz: fl
         stamps=np.array([moment.steady_ns / 1e9 for moment in moments], np.float64),
         rate_hz=rate_hz, map_id=labels.map_id, session=session, robot=labels.robot,
         source=labels.source, depth_m=_depth(moments, findings),
-        proprio=_proprio(moments, findings))
+        proprio=_proprio(moments, findings),
+        actions_from='past motion' if moments[0].action is None else 'commands')
 
 
 def _depth(moments: Sequence[Moment], findings: Findings) -> NDArray[np.float32] | None:

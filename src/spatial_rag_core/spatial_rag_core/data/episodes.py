@@ -15,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Split = Literal['train', 'valid', 'test']
 SPLITS: tuple[Split, ...] = ('train', 'valid', 'test')
+ActionsFrom = Literal['commands', 'past motion']
+ACTIONS_FROM: tuple[ActionsFrom, ...] = ('commands', 'past motion')
 MAX_DEPTH_M = 65.535
 """What a file of episodes can say of depth [m]: 16 bits of millimetres."""
 
@@ -36,8 +38,10 @@ class Episode:
     T moments of one drive at a steady rate.
 
     name: its key in its file, e.g. 'demo_12'; '' as long as it is in none.
-    rgb: uint8 [T, S, S, 3].  actions: float32 [T, A]; actions[t] is taken at moment t and leads
-    to t + 1.  poses: float64 [T, 7]: x, y, z [m], qx, qy, qz, qw, body to map frame.
+    rgb: uint8 [T, S, S, 3].  actions: float32 [T, A]; actions_from 'commands': actions[t] is
+    taken at moment t and leads to t + 1; 'past motion', where none were recorded: it is the motion
+    from t - 1 to t, all that such a robot knows at t, zeros at the first moment.
+    poses: float64 [T, 7]: x, y, z [m], qx, qy, qz, qw, body to map frame.
     stamps: float64 [T], ascending, Unix time [s], 1 / rate_hz apart to within a half.
     depth_m: float32 [T, S, S] [m], 0: not known.  proprio: float32 [T, P].
     map_id, map_seed: which world.  session, robot; source: the policy or recording it is from.
@@ -57,9 +61,13 @@ class Episode:
     session: str = ''
     robot: str = ''
     source: str = ''
+    actions_from: ActionsFrom = 'commands'
 
     def __post_init__(self) -> None:
         _check_pictures(self.rgb)
+        if self.actions_from not in ACTIONS_FROM:
+            raise InputError(f'actions_from must be one of {[*ACTIONS_FROM]}, got '
+                             f'{self.actions_from!r}')
         length, side = self.rgb.shape[:2]
         self._set('actions', _numbers('actions', self.actions, np.float32, (length, None)))
         self._set('stamps', _numbers('stamps', self.stamps, np.float64, (length,)))
@@ -104,7 +112,7 @@ class EpisodeFacts:
 
     splits: those that name it, mostly one.  start_sec, end_sec: first and last stamp, Unix time
     [s].  action_dim, proprio_dim: numbers a moment; proprio_dim 0: none.
-    stored_bytes: what its arrays take in the file.
+    stored_bytes: what its arrays take in the file.  actions_from: see Episode.
     """
 
     name: str
@@ -123,6 +131,7 @@ class EpisodeFacts:
     session: str
     robot: str
     source: str
+    actions_from: ActionsFrom
 
 
 def _check_pictures(rgb: NDArray[np.uint8]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from spatial_rag_core.data.episodes import Episode
 from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.records import Vector
 
@@ -16,14 +19,29 @@ def moments_per_step(rate_hz: float, step_sec: float) -> int:
     if every < 1 or abs(rate_hz * step_sec - every) > _TOLERANCE * every:
         raise ConfigurationError(
             f'{rate_hz:g} moments a second do not make steps of {step_sec:g} s, those of the '
-            f'model; collect, or read with --rate-hz, at {max(every, 1) / step_sec:g} Hz')
+            f'model; {_remedy(math.floor(rate_hz * step_sec) / step_sec, 1.0 / step_sec)}')
     return every
 
 
-def step_actions(actions: Vector, every: int) -> Vector:
-    """Return the mean action of the `every` moments from each on, fewer at the end, [T, A]."""
+def _remedy(fitting_hz: float, least_hz: float) -> str:
+    if fitting_hz < least_hz:
+        return f'it takes {least_hz:g} or more; record faster'
+    return (f'read or collect recordings with --rate-hz {fitting_hz:g}, give a folder pictures '
+            f'at {fitting_hz:g} Hz')
+
+
+def step_actions(episode: Episode, every: int) -> Vector:
+    """
+    Return the action of a step of `every` moments as it stands at each moment, float32 [T, A].
+
+    Commands: the mean of those from the moment on, fewer at the end.  Past motion: the mean over
+    the step that ended at the moment, fewer at the beginning; a robot knows no more.
+    """
+    moments, actions = np.arange(len(episode)), episode.actions
     sums = np.concatenate([np.zeros((1, actions.shape[1])),
                            np.cumsum(actions, axis=0, dtype=np.float64)])
-    ends = np.minimum(np.arange(len(actions)) + every, len(actions))
-    means = (sums[ends] - sums[:-1]) / (ends - np.arange(len(actions)))[:, None]
-    return np.asarray(means, np.float32)
+    if episode.actions_from == 'past motion':
+        starts, ends = np.maximum(moments + 1 - every, 0), moments + 1
+    else:
+        starts, ends = moments, np.minimum(moments + every, len(moments))
+    return np.asarray((sums[ends] - sums[starts]) / (ends - starts)[:, None], np.float32)

@@ -9,7 +9,7 @@ from spatial_rag_core.evaluation.bootstrap import Interval, REPLICATES
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_BLOCKS = 3  # fewer tell nothing about the spread
+LEAST_BLOCKS = 5  # the extremes of 5 hold the truth 15 times in 16, those of 3 only 3 in 4
 
 Numbers = NDArray[np.float64]
 Blocks = NDArray[np.int64]

@@ -80,7 +80,7 @@ class ErrorTable:
 
     @classmethod
     def of(cls, measured: Iterable[tuple[int, Iterable[MapResult]]], group: str, step: int,
-           pixels: bool = False) -> ErrorTable:
+           ) -> ErrorTable:
         """Put (seed, results of its maps) side by side, for one group and steps ahead."""
         sums: dict[tuple[int, str], tuple[float, float]] = {}
         for seed, maps in measured:
@@ -88,10 +88,8 @@ class ErrorTable:
                 found = one.groups.get(group)
                 if found is None:
                     continue
-                error, copy_last = ((found.pixel_error, found.pixel_copy_last) if pixels
-                                    else (found.error, found.copy_last))
-                if copy_last.get(step, 0.0) > 0:
-                    sums[seed, one.map_id] = error[step], copy_last[step]
+                if found.copy_last.get(step, 0.0) > 0:
+                    sums[seed, one.map_id] = found.error[step], found.copy_last[step]
         seeds, names = sorted({seed for seed, _ in sums}), sorted({name for _, name in sums})
         table = np.zeros((2, len(seeds), len(names)))
         for (seed, name), pair in sums.items():
@@ -99,10 +97,9 @@ class ErrorTable:
         return cls(tuple(seeds), tuple(names), table[0], table[1])
 
     @classmethod
-    def of_cells(cls, cells: Iterable[CellResult], group: str, step: int,
-                 pixels: bool = False) -> ErrorTable:
+    def of_cells(cls, cells: Iterable[CellResult], group: str, step: int) -> ErrorTable:
         """Do so with cells of one variant and size."""
-        return cls.of(((cell.seed, cell.maps) for cell in cells), group, step, pixels)
+        return cls.of(((cell.seed, cell.maps) for cell in cells), group, step)
 
     def only(self, seeds: Sequence[int], maps: Sequence[str]) -> ErrorTable:
         """Restrict it to seeds and maps that it has."""

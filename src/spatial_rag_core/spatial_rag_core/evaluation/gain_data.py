@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from spatial_rag_core.data.episode_file import EpisodeReader
 from spatial_rag_core.data.episode_loading import load_episodes
 from spatial_rag_core.data.episodes import Episode
 from spatial_rag_core.data.generate import drive, generate
@@ -34,12 +35,22 @@ def read_split(path: Path, split: str) -> list[Episode]:
     return list(load_episodes(path, split, with_depth=False).episodes)  # type: ignore[arg-type]
 
 
-def chosen_maps(episodes: Sequence[Episode], maps: int, seed: int) -> list[Episode]:
-    """The episodes of so many maps; a seed's smaller choices lie within its larger ones."""
-    names = sorted({episode.map_id for episode in episodes})
-    order = np.random.default_rng(seed).permutation(len(names))
-    chosen = {names[index] for index in order[:maps]}
-    return [episode for episode in episodes if episode.map_id in chosen]
+def read_chosen(path: Path, maps: int, seed: int) -> list[Episode]:
+    """Training episodes of so many maps; a seed's smaller choices lie within its larger ones."""
+    with EpisodeReader(path) as reader:
+        map_of = {name: reader.facts(name).map_id for name in reader.names('train')}
+        there = sorted(set(map_of.values()))
+        order = np.random.default_rng(seed).permutation(len(there))
+        chosen = {there[index] for index in order[:maps]}
+        return [reader.read(name, with_depth=False)
+                for name, map_id in map_of.items() if map_id in chosen]
+
+
+def map_seed_of(episode: Episode) -> int:
+    """Which simulated world it was driven in; raises TrainingError where it does not say."""
+    if episode.map_seed is None:
+        raise TrainingError(f'episode {episode.name} does not say its map_seed; generate it again')
+    return episode.map_seed
 
 
 def changed_tours(config: GainConfig, first: Episode) -> tuple[Episode, Episode]:
@@ -48,9 +59,7 @@ def changed_tours(config: GainConfig, first: Episode) -> tuple[Episode, Episode]
 
     They begin where other drives begin, and have another policy each.
     """
-    if first.map_seed is None:
-        raise TrainingError(f'episode {first.name} does not say its map_seed; generate it again')
-    world = Rooms2D(replace(config.episodes.world(first.map_seed),
+    world = Rooms2D(replace(config.episodes.world(map_seed_of(first)),
                             change_seed=_CHANGE_SEED))
     start_sec, tours = float(first.stamps[-1]), []
     for turn, policy in enumerate(_TOUR_POLICIES, start=2):

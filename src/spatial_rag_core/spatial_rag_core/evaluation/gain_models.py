@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-import os
 from pathlib import Path
-from typing import Any
 
 from spatial_rag_core.data.episodes import Episode
 from spatial_rag_core.evaluation.gain_config import GainConfig, LONG_HISTORY
-from spatial_rag_core.evaluation.gain_data import chosen_maps, read_split
+from spatial_rag_core.evaluation.gain_data import read_chosen, read_split
+from spatial_rag_core.evaluation.result_files import REMEDY
 from spatial_rag_core.models.decoder import Decoder
 from spatial_rag_core.models.encoder import Encoder, ResNet18Encoder, TinyEncoder
 from spatial_rag_core.models.imagination import Imagination
@@ -20,12 +19,14 @@ from spatial_rag_core.training.fitting import FitFigures
 from spatial_rag_core.training.frames import FrameSet
 from spatial_rag_core.training.latent_tracks import LatentTrack
 from spatial_rag_core.training.perception import train_perception
+from spatial_rag_core.training.tensor_file import read_tensors, write_tensors
 from spatial_rag_core.training.train_dynamics import train_dynamics, TrainedDynamics
 from spatial_rag_core.training.windows import WindowSet
 
 import torch
 
 _VALIDATION_WINDOWS = 600
+_KIND_AND_REMEDY = 'model of the experiment', REMEDY
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,7 @@ class GainTrial:
     @cached_property
     def train_episodes(self) -> list[Episode]:
         """The episodes that this trial may learn from."""
-        everything = read_split(self.folder / 'episodes.h5', 'train')
-        return chosen_maps(everything, self.maps, self.seed)
+        return read_chosen(self.folder / 'episodes.h5', self.maps, self.seed)
 
     @cached_property
     def valid_episodes(self) -> list[Episode]:
@@ -67,8 +67,8 @@ class GainTrial:
         path = self.folder / 'models' / f'perception-{self.maps}-{self.seed}.pt'
         encoder, decoder = _networks(self.config)
         if not path.exists():
-            _write(path, self._trained_perception())
-        weights = torch.load(path, weights_only=True)
+            write_tensors(path, self._trained_perception())
+        weights = read_tensors(path, *_KIND_AND_REMEDY)
         encoder.load_state_dict(weights['encoder'])
         decoder.load_state_dict(weights['decoder'])
         return Perception(encoder.eval().requires_grad_(False),
@@ -99,8 +99,9 @@ class GainTrial:
         path = self.folder / 'models' / f'{variant}-{self.maps}-{self.seed}.pt'
         if not path.exists():
             found = self._train(variant)
-            _write(path, {'weights': found.network.state_dict(), 'figures': asdict(found.figures)})
-        content = torch.load(path, weights_only=True)
+            write_tensors(path, {'weights': found.network.state_dict(),
+                                 'figures': asdict(found.figures)})
+        content = read_tensors(path, *_KIND_AND_REMEDY)
         network = Imagination(self.config.transition(variant))
         network.load_state_dict(content['weights'])
         return TrainedDynamics(network.eval().requires_grad_(False),
@@ -126,13 +127,6 @@ class GainTrial:
         return WindowSet(self.tracks(asked, before), self.config.test_fence,
                          self.config.horizons[-1], LONG_HISTORY,
                          self.config.test_every).with_history(history)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    """The old file or the new one, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(content, path.with_suffix('.tmp'))
-    os.replace(path.with_suffix('.tmp'), path)
 
 
 def _networks(config: GainConfig) -> tuple[Encoder, Decoder]:

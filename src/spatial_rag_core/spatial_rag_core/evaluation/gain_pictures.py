@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spatial_rag_core.data.map_picture import draw_map
 from spatial_rag_core.data.room_map import RoomMap
+from spatial_rag_core.evaluation.gain_data import map_seed_of
 from spatial_rag_core.evaluation.gain_models import GainTrial
 from spatial_rag_core.evaluation.open_loop import open_loop
 from spatial_rag_core.evaluation.results import ErrorMap, Strip
@@ -76,8 +77,8 @@ def _error_maps(trial: GainTrial, windows: WindowSet, with_memory: Imagination,
     for number in range(min(_MAPS, len(windows.tracks))):
         rows = windows.maps == number
         track = windows.tracks[number]
-        seed = next(one.map_seed for one in trial.test_episodes if one.map_id == track.map_id)
-        room_map = RoomMap.from_seed(seed or 0)
+        drive = next(one for one in trial.test_episodes if one.map_id == track.map_id)
+        room_map = RoomMap.from_seed(map_seed_of(drive))
         x, y = track.poses[windows.starts[rows], :2].T
         width, height = room_map.size_m
         maps.append(ErrorMap(

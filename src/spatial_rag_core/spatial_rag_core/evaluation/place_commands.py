@@ -121,7 +121,7 @@ def _values(arguments: argparse.Namespace, trial: PlaceTrial, answers: Answers,
         'model_id': [bundle.model_id for bundle in bundles],
         'trained': all(bundle.metadata.trained for bundle in bundles),
         'unseen_in_training': unseen_in_training(
-            [bundle.metadata for bundle in bundles], trial.folds),
+            [bundle.metadata for bundle in bundles], trial.folds, arguments.query.name),
         'matches': arguments.matches,
         'radius_m': None if arguments.matches else arguments.radius_m,
         'angle_deg': None if arguments.matches else arguments.angle_deg,

@@ -79,17 +79,21 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _values(arguments: argparse.Namespace, bundle: Bundle, found: Foresight) -> dict[str, Any]:
+    from spatial_rag_core.evaluation.predict_recording import block_sec_of
     had = found.memories > 0
     split = split_of(arguments)
     groups = {'all': found, 'with_memories': found.only(had)}
     return {
         'path': arguments.path, 'bundle': arguments.bundle, 'model_id': bundle.model_id,
         'trained': bundle.metadata.trained, 'step_sec': bundle.metadata.step_sec,
-        'unseen_in_training': unseen_in_training([bundle.metadata], [split]),
+        'unseen_in_training': unseen_in_training(
+            [bundle.metadata], [split], arguments.path.name),
         'split': None if split is None else split.facts(),
         'min_age_sec': arguments.min_age_sec,
         'mean_memories': float(found.memories[had].mean()) if had.any() else 0.0,
         'windows': {name: len(group.blocks) for name, group in groups.items()},
+        'block_sec': block_sec_of(bundle.metadata.step_sec),
+        'blocks': {name: len(set(group.blocks.tolist())) for name, group in groups.items()},
         'latent': {name: _relative(group.latent, group) for name, group in groups.items()},
         'picture': {name: _relative(group.picture, group) for name, group in groups.items()},
     }
@@ -141,8 +145,16 @@ def _table(values: dict[str, Any], group: str) -> str:
 def _notes(values: dict[str, Any]) -> list[str]:
     model = SEEN_WORDS[values['unseen_in_training']] if values['trained'] else 'is not trained'
     return ['RMS of latents in their own unit, of pictures in brightness 0 to 1',
-            'in brackets: 95 % intervals, bootstrap over blocks as long as a prediction',
+            _intervals(values),
             f'the model {model}']
+
+
+def _intervals(values: dict[str, Any]) -> str:
+    from spatial_rag_core.evaluation.block_bootstrap import LEAST_BLOCKS
+    blocks = f'{values["blocks"]["all"]} blocks of {values["block_sec"]:g} s'
+    if values['blocks']['all'] < LEAST_BLOCKS:
+        return f'no intervals: {blocks}, it takes {LEAST_BLOCKS}; give a longer recording'
+    return f'in brackets: 95 % intervals, bootstrap over {blocks}'
 
 
 def _cell(one: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ from spatial_rag_core.evaluation.image_folders import (
 )
 from spatial_rag_core.models.bundle_metadata import BundleMetadata
 from spatial_rag_core.records import Pose, Position, Quaternion
-from spatial_rag_core.streams.motion import BodyAxes, motion_action
+from spatial_rag_core.streams.motion import BodyAxes, past_motion
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def read_episodes(path: Path, arguments: argparse.Namespace,
 
 def episode_of(pictures: PictureSet, action_dim: int, axes: BodyAxes = 'body') -> Episode:
     """
-    Make an episode of a folder of pictures; its actions are the motion that the poses show.
+    Make an episode of a folder of pictures; its actions are the past motion that the poses show.
 
     Raises InputError without stamps and poses, and where the pictures come at no steady rate.
     """
@@ -55,11 +55,10 @@ def episode_of(pictures: PictureSet, action_dim: int, axes: BodyAxes = 'body') -
     if len(stamps) < 2:
         raise InputError(f'{pictures.path} holds one picture; a prediction needs many')
     places = [Pose(Position(*pose[:3]), Quaternion(*pose[3:])) for pose in poses.tolist()]
-    actions = [motion_action(before, after, apart, action_dim, axes) for before, after, apart in
-               zip(places[:-1], places[1:], np.diff(stamps).tolist(), strict=True)]
+    actions = past_motion(places, np.diff(stamps).tolist(), action_dim, axes)
     try:
-        return Episode(pictures.path.name, pictures.rgb, np.stack([*actions, actions[-1]]), poses,
-                       stamps, 1.0 / float(np.median(np.diff(stamps))))
+        return Episode(pictures.path.name, pictures.rgb, actions, poses, stamps,
+                       1.0 / float(np.median(np.diff(stamps))), actions_from='past motion')
     except InputError as error:
         raise InputError(f'{pictures.path}: {error}') from error
 

@@ -64,7 +64,7 @@ def _example_note(measures: Measures, found: ExamplesSaved) -> str:
                      'size')
     if any(cell.saturated is False for cell in measures.cells('none', full)):
         words.append('the model without memory was still improving: the target is that of the '
-                     'better of one and two trainings, and may be too easy yet')
+                     'best of its three trainings, and may be too easy yet')
     return '; '.join(words)
 
 

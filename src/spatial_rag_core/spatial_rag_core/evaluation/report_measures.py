@@ -11,8 +11,6 @@ from spatial_rag_core.evaluation.results import (
     CellResult,
     CONDITIONS,
     ExperimentResults,
-    GroupSums,
-    MapResult,
 )
 
 MAIN_STEP = 15  # steps ahead of the goals
@@ -48,9 +46,9 @@ class Measures:
         return sorted(self.plan.horizons)
 
     def error(self, variant: str, maps: int, group: str = 'all', step: int = MAIN_STEP,
-              pixels: bool = False) -> Sample | None:
+              ) -> Sample | None:
         """Relative error of one variant at one size."""
-        table = self._table(variant, maps, group, step, pixels)
+        table = self._table(variant, maps, group, step)
         return relative_errors([table])[0] if table.seeds else None
 
     def pair(self, variant: str, other: str, group: str = 'all', step: int = MAIN_STEP,
@@ -67,7 +65,7 @@ class Measures:
         sizes, full = self.sizes('memory'), self.full_size('none')
         if len(sizes) < 2 or full is None:
             return None
-        targets = [name for name in ('none', 'none_twice') if self.cells(name, full)]
+        targets = [name for name in ('none', 'none_twice', 'none_four') if self.cells(name, full)]
         wanted = [*((name, full) for name in targets), *(('memory', size) for size in sizes)]
         found = self._together(wanted, group, step)
         if not found:
@@ -91,9 +89,8 @@ class Measures:
         known = _common_seeds(tables) and _common_maps(tables)
         return relative_errors(tables) if known else None
 
-    def _table(self, variant: str, maps: int, group: str, step: int, pixels: bool = False,
-               ) -> ErrorTable:
-        return ErrorTable.of_cells(self.cells(variant, maps), group, step, pixels)
+    def _table(self, variant: str, maps: int, group: str, step: int) -> ErrorTable:
+        return ErrorTable.of_cells(self.cells(variant, maps), group, step)
 
     def adaptation(self) -> dict[str, Sample]:
         """Condition → error after the map changed, on the same draws."""
@@ -101,9 +98,9 @@ class Measures:
         tables = {name: ErrorTable.of(((run.seed, run.maps) for run in runs), name, MAIN_STEP)
                   for name in CONDITIONS}
         tables = {name: table for name, table in tables.items() if table.seeds}
-        if {'before', 'memory_after'} <= set(tables):
-            return dict(zip(tables, relative_errors(list(tables.values())), strict=True))
-        return _adaptation_of_means(self.results)
+        if not {'before', 'memory_after'} <= set(tables):
+            return {}
+        return dict(zip(tables, relative_errors(list(tables.values())), strict=True))
 
 
 def _common_seeds(tables: Sequence[ErrorTable]) -> set[int]:
@@ -112,18 +109,3 @@ def _common_seeds(tables: Sequence[ErrorTable]) -> set[int]:
 
 def _common_maps(tables: Sequence[ErrorTable]) -> set[str]:
     return set.intersection(*(set(table.maps) for table in tables))
-
-
-def _adaptation_of_means(results: ExperimentResults) -> dict[str, Sample]:
-    """From one number a seed, where the sums by map were not kept."""
-    tables = {}
-    for name in CONDITIONS:
-        numbers = [(run.seed, getattr(run, name)) for run in results.adaptation]
-        tables[name] = ErrorTable.of(
-            ((seed, [MapResult('all', {name: GroupSums(1, {MAIN_STEP: number},
-                                                       {MAIN_STEP: 1.0})})])
-             for seed, number in numbers if number is not None), name, MAIN_STEP)
-    tables = {name: table for name, table in tables.items() if table.seeds}
-    if not tables:
-        return {}
-    return dict(zip(tables, relative_errors(list(tables.values())), strict=True))

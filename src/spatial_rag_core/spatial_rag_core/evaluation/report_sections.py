@@ -54,7 +54,7 @@ def groups(measures: Measures) -> str:
 
 def variants(measures: Measures) -> str:
     """Every model at its full data."""
-    words = (f'Revisited, novel and pictures (decoded): {MAIN_STEP} steps ahead. Under the '
+    words = (f'Revisited and novel: {MAIN_STEP} steps ahead. Under the '
              'parameters: mean time of training.')
     return f'<p class="pale">{words}</p>{variant_table(measures)}' if measures.variants else ''
 

@@ -21,8 +21,14 @@ MEANINGS = {
     'plain': 'the bare formula: latents only, looked up once',
     'knn': 'nearest neighbour, nothing learned',
     'none_twice': 'no memory, trained twice as long',
+    'none_four': 'no memory, trained four times as long',
     'pose_only': 'chosen by pose, latents alone',
     'latent_only': 'chosen by latent, all fields',
+    'no_agreement': 'less the look whether memories agree with what is seen',
+    'no_pointer': 'less the pointer to the latent of a memory',
+    'no_action': 'less the actions of memories',
+    'no_displacement': 'less the learned way: dead reckoning alone',
+    'no_state': 'less the state carried from step to step',
     'oracle': 'the best that memories could give',
     'memory_empty': 'the memory is empty',
     'memory_random': 'every field of every memory scrambled',
@@ -55,7 +61,7 @@ def variant_table(measures: Measures) -> str:
     steps = measures.steps()
     names = [name for name in measures.variants if not name.startswith('memory_')]
     head = ['model', *(f'{step} step{"s" if step > 1 else ""}' for step in steps), 'revisited',
-            'novel', 'pictures', 'parameters']
+            'novel', 'parameters']
     return table(head, [_variant_row(measures, name, steps) for name in names], 1)
 
 
@@ -90,7 +96,6 @@ def _variant_row(measures: Measures, name: str, steps: Sequence[int]) -> list[st
     minutes = sum(cell.seconds for cell in cells) / len(cells) / 60
     return [_named(measures, name, maps),
             *(_text(measures.error(name, maps, *one)) for one in wanted),
-            _text(measures.error(name, maps, pixels=True)),
             f'{max(cell.parameters for cell in cells):,}<small>{minutes:.1f} min</small>']
 
 

@@ -32,7 +32,7 @@ class AdaptationResult:
     stale: with those of the map as it was.  stale_and_new: with both.
     finetune_before: the model that is trained without memories; finetune_best: the same, after it
     learned from that tour, at the best of `finetune`.
-    maps: sums by map, where they were kept; their groups are named after the CONDITIONS.
+    maps: sums by map; their groups are named after the CONDITIONS.
     """
 
     seed: int
@@ -63,7 +63,5 @@ class AdaptationResult:
                    if values.get(name) is not None}
         tried = tuple(FinetuneResult(int(one['steps']), float(one['lr']), float(one['error']))
                       for one in values.get('finetune', ()))
-        if tried and 'finetune_best' not in numbers:
-            numbers['finetune_best'] = min(one.error for one in tried)
         return cls(int(values['seed']), finetune=tried, maps=tuple(
             MapResult.from_values(one) for one in values.get('maps', ())), **numbers)

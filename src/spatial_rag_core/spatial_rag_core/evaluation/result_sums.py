@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 import math
 from typing import Any
 
@@ -22,48 +22,37 @@ class GroupSums:
     Sums over the windows of one group of places of one map, by steps ahead.
 
     error: squared latent error of the prediction.  copy_last: of copying the last latent.
-    pixel_…: the same of decoded pictures; may be empty.
     """
 
     windows: int
     error: Sums
     copy_last: Sums
-    pixel_error: Sums = field(default_factory=dict)
-    pixel_copy_last: Sums = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.windows < 0:
             raise ConfigurationError(f'windows must be >= 0, got {self.windows}')
-        for name in ('error', 'copy_last', 'pixel_error', 'pixel_copy_last'):
+        for name in ('error', 'copy_last'):
             _check_sums(name, getattr(self, name))
-        for one, other in (('error', 'copy_last'), ('pixel_error', 'pixel_copy_last')):
-            if set(getattr(self, one)) != set(getattr(self, other)):
-                raise ConfigurationError(f'{one} and {other} must have the same steps ahead, got '
-                                         f'{[*getattr(self, one)]}, {[*getattr(self, other)]}')
+        if set(self.error) != set(self.copy_last):
+            raise ConfigurationError('error and copy_last must have the same steps ahead, got '
+                                     f'{[*self.error]}, {[*self.copy_last]}')
 
     @classmethod
-    def of(cls, steps_ahead: Iterable[int], error: ArrayLike, copy_last: ArrayLike,
-           pixel_error: ArrayLike | None = None, pixel_copy_last: ArrayLike | None = None,
-           ) -> GroupSums:
+    def of(cls, steps_ahead: Iterable[int], error: ArrayLike, copy_last: ArrayLike) -> GroupSums:
         """Sum arrays [N windows, H steps ahead] of squared errors."""
         steps = [int(step) for step in steps_ahead]
 
-        def summed(values: ArrayLike | None) -> dict[int, float]:
-            if values is None:
-                return {}
+        def summed(values: ArrayLike) -> dict[int, float]:
             total = np.asarray(values, np.float64).reshape(-1, len(steps)).sum(axis=0)
             return dict(zip(steps, total.tolist(), strict=True))
-        return cls(len(np.asarray(error)), summed(error), summed(copy_last),
-                   summed(pixel_error), summed(pixel_copy_last))
+        return cls(len(np.asarray(error)), summed(error), summed(copy_last))
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> GroupSums:
         """Read what JSON holds."""
-        sums = {name: {int(step): float(total) for step, total in values.get(name, {}).items()}
-                for name in ('pixel_error', 'pixel_copy_last')}
-        for name in ('error', 'copy_last'):
-            sums[name] = {int(step): float(total) for step, total in values[name].items()}
-        return cls(int(values['windows']), **sums)
+        return cls(int(values['windows']), *(
+            {int(step): float(total) for step, total in values[name].items()}
+            for name in ('error', 'copy_last')))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import as_completed, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+import contextlib
 from dataclasses import dataclass
 import multiprocessing
 import os
 from pathlib import Path
 
+from spatial_rag_core.data.worker_process import behave
+from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.evaluation.gain_adaptation import HORIZON, measure_adaptation
 from spatial_rag_core.evaluation.gain_baselines import best_memory, nearest_memory
 from spatial_rag_core.evaluation.gain_config import (
@@ -17,6 +21,7 @@ from spatial_rag_core.evaluation.gain_config import (
     LONGER,
     TRAINED,
     UNTRAINED,
+    WITHOUT,
 )
 from spatial_rag_core.evaluation.gain_models import GainTrial
 from spatial_rag_core.evaluation.gain_pictures import draw_examples
@@ -54,7 +59,7 @@ def run_experiment(folder: Path, config: GainConfig, workers: int,
     An interrupted experiment goes on where it was when it is called again.
     """
     jobs = [Job(config, folder, maps, seed) for maps in config.sizes for seed in config.seeds]
-    with ProcessPoolExecutor(workers, multiprocessing.get_context('spawn')) as pool:
+    with _workers(workers) as pool:
         waiting = {pool.submit(run_job, job): job for job in jobs}
         for count, future in enumerate(as_completed(waiting), start=1):
             future.result()
@@ -62,19 +67,41 @@ def run_experiment(folder: Path, config: GainConfig, workers: int,
             tell(f'{count} of {len(jobs)}: {job.maps} maps, seed {job.seed}')
 
 
+@contextlib.contextmanager
+def _workers(count: int) -> Iterator[ProcessPoolExecutor]:
+    """Processes that end with the block at once: what they leave is whole or not there."""
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context('spawn'), behave)
+    before = multiprocessing.active_children()
+    try:
+        yield pool
+    except BrokenProcessPool as error:
+        raise TrainingError('a worker process died, of too little memory maybe; run the command '
+                            'again with fewer --workers, it goes on where it was') from error
+    finally:
+        for process in multiprocessing.active_children():
+            if process not in before:
+                process.kill()  # a training would hear SIGTERM and go on
+        pool.shutdown(cancel_futures=True)
+
+
 def run_job(job: Job) -> None:
     """Train and measure all variants of one seed at one size that are not there yet."""
     torch.set_num_threads(1)
     trial = GainTrial(job.config, job.folder, job.maps, job.seed)
-    for variant in TRAINED:
-        if job.maps in job.config.sizes_of[variant] and not _is_done(job, variant):
-            for cell in _cells(job, trial, variant):
-                cell.save(job.folder)
+    _measure_variants(job, trial, [name for name in TRAINED if name not in WITHOUT])
     if job.maps == job.config.sizes[-1]:
         if not (job.folder / 'adaptation' / f'{job.seed}.json').exists():
             measure_adaptation(trial).save(job.folder)
         if job.seed == job.config.seeds[0]:
             draw_examples(trial, job.folder)
+    _measure_variants(job, trial, WITHOUT)
+
+
+def _measure_variants(job: Job, trial: GainTrial, variants: Iterable[str]) -> None:
+    for variant in variants:
+        if job.maps in job.config.sizes_of[variant] and not _is_done(job, variant):
+            for cell in _cells(job, trial, variant):
+                cell.save(job.folder)
 
 
 def _is_done(job: Job, variant: str) -> bool:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 Chosen = NDArray[np.bool_]
 
 SEEN_WORDS = {True: 'was trained without the pictures that it is asked about',
-              False: 'saw pictures in training that it is asked about',
+              False: 'was trained on this recording: it saw pictures that it is asked about',
               None: 'does not say whether it saw these pictures in training'}
 """unseen_in_training → the same in words."""
 
@@ -125,14 +125,23 @@ def split_of(arguments: argparse.Namespace) -> TimeSplit | None:
                      arguments.fold or 0)
 
 
-def unseen_in_training(models: Sequence[BundleMetadata],
-                       folds: Sequence[TimeSplit | None]) -> bool | None:
-    """Whether the models were trained without what they are asked; None: they do not say."""
-    told = []
-    for number, fold in enumerate(folds):
-        model = models[min(number, len(models) - 1)]
-        left_out = model.training.get('leave_out')
-        is_told = fold is not None and left_out is not None
-        told.append(True if not model.trained else
-                    left_out == fold.facts() if is_told and fold is not None else None)
-    return None if None in told else all(told)
+def unseen_in_training(models: Sequence[BundleMetadata], folds: Sequence[TimeSplit | None],
+                       recording: str) -> bool | None:
+    """
+    Whether the models were trained without what they are asked; None: they do not say.
+
+    recording: name of the file or folder that they are asked about; by such names a bundle tells
+    what it learned from.
+    """
+    told = [_unseen(models[min(number, len(models) - 1)], fold, recording)
+            for number, fold in enumerate(folds)]
+    return False if False in told else None if None in told else True
+
+
+def _unseen(model: BundleMetadata, fold: TimeSplit | None, recording: str) -> bool | None:
+    if not model.trained:
+        return True
+    learned = model.training.get('data', {})
+    if recording not in (*learned.get('recordings', ()), learned.get('file')):
+        return None
+    return fold is not None and model.training.get('leave_out') == fold.facts()

@@ -27,8 +27,8 @@ class Track:
     """
     An episode in latents: what a prediction starts from, and what it should have been.
 
-    every: frames in a step.  z: float32 [T, z_dim].  actions: float32 [T, action_dim], the mean
-    over the step that begins at each frame.
+    every: frames in a step.  z: float32 [T, z_dim].  actions: float32 [T, action_dim], of the
+    step that begins at each frame, see step_actions.
     """
 
     episode: Episode
@@ -51,7 +51,7 @@ class Track:
         """Encode an episode; raises ConfigurationError where its rate does not fit the model."""
         every = moments_per_step(episode.rate_hz, bundle.metadata.step_sec)
         return cls(episode, every, bundle.encode_images(episode.rgb),
-                   step_actions(episode.actions, every))
+                   step_actions(episode, every))
 
     def starts(self, split: TimeSplit | None = None) -> NDArray[np.int64]:
         """Return frames from which STEPS_AHEAD[-1] steps lie in it; all asked about in a split."""
@@ -66,7 +66,8 @@ class Track:
         """Return every step of it as a memory, with the action that led there."""
         rows = np.arange(0, len(self.z), self.every)
         led = np.full((len(rows), self.actions.shape[1]), np.nan, np.float32)
-        led[1:] = self.actions[rows[:-1]]
+        led[1:] = self.actions[
+            rows[1:] if self.episode.actions_from == 'past motion' else rows[:-1]]
         return Seen(self.z[rows], self.episode.poses[rows], led, self.episode.stamps[rows])
 
     def history(self, start: int, length: int) -> History:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 import math
 from typing import Literal
 
 from spatial_rag_core.errors import ActionError, ConfigurationError, PoseError
 from spatial_rag_core.records import as_action, Pose, Quaternion, Vector
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
+
+import numpy as np
 
 BodyAxes = Literal['body', 'optical']
 
@@ -71,6 +74,18 @@ def motion_action(start: Pose, end: Pose, duration_sec: float, action_dim: int,
     if axes == 'optical':
         moved = _optical_to_body(moved)
     return as_action([moved[index] for index in _COMPONENTS[action_dim]])
+
+
+def past_motion(poses: Sequence[Pose], durations_sec: Sequence[float], action_dim: int,
+                axes: BodyAxes = 'body') -> Vector:
+    """
+    Return what led to each of T poses, float32 [T, action_dim]; zeros for the first, not known.
+
+    durations_sec: from each pose to the next, T - 1 of them.
+    """
+    moved = [motion_action(before, after, duration_sec, action_dim, axes)
+             for (before, after), duration_sec in zip(pairwise(poses), durations_sec, strict=True)]
+    return np.array([np.zeros(action_dim), *moved], np.float32)
 
 
 def twist_action(velocity: Sequence[float], action_dim: int) -> Vector:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-import contextlib
 from dataclasses import asdict
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +13,7 @@ from spatial_rag_core.models.encoder import EncoderConfig
 from spatial_rag_core.models.transition_config import TransitionConfig
 from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.training.fit_failures import first_line
-
-import torch
+from spatial_rag_core.training.tensor_file import read_tensors, write_tensors
 
 _FORMAT = 'spatial-rag-checkpoint-1'
 
@@ -27,20 +24,7 @@ def save_checkpoint(model: WorldModel, path: Path, facts: Mapping[str, Any]) -> 
                'transition': asdict(model.config.transition),
                'facts': json.loads(json.dumps(dict(facts))),  # load_checkpoint takes no NumPy
                'weights': model.state_dict()}
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open('wb') as stream:
-            torch.save(content, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch tells a full disk as RuntimeError
-        raise TrainingError(f'{path}: cannot be written ({error}); choose a folder that can be '
-                            'written and has space') from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    write_tensors(path, content)
 
 
 def load_checkpoint(path: Path) -> tuple[WorldModel, dict[str, Any]]:
@@ -49,15 +33,7 @@ def load_checkpoint(path: Path) -> tuple[WorldModel, dict[str, Any]]:
 
     Raises TrainingError for a file that is missing, damaged, or of another layout.
     """
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except FileNotFoundError as error:
-        raise TrainingError(f'{path}: no such checkpoint; train one: spatial-rag train') from error
-    except OSError as error:
-        raise TrainingError(f'{path}: cannot be read ({error}); name a file that can') from error
-    except Exception as error:  # a damaged file makes torch fail in any way
-        raise TrainingError(f'{path}: not a checkpoint, or damaged ({first_line(error)}); '
-                            'train anew: spatial-rag train') from error
+    content = read_tensors(path, 'checkpoint', 'train one: spatial-rag train')
     if not isinstance(content, dict) or content.get('format') != _FORMAT:
         raise TrainingError(f'{path}: no checkpoint of this software ({_FORMAT}); train one: '
                             'spatial-rag train')

@@ -46,5 +46,5 @@ def _track(encoder: Encoder, episode: Episode, step_sec: float, is_asked: bool) 
     stride, count = moments_per_step(episode.rate_hz, step_sec), len(episode)
     return LatentTrack(
         episode.map_id or episode.name, encode_pictures(encoder, episode.rgb),
-        step_actions(episode.actions, stride), episode.poses, episode.stamps,
-        np.zeros(count, np.int64), np.full(count, is_asked), stride)
+        step_actions(episode, stride), episode.poses, episode.stamps,
+        np.zeros(count, np.int64), np.full(count, is_asked), stride, episode.actions_from)

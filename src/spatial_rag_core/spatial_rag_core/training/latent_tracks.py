@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from spatial_rag_core.data.episodes import ActionsFrom
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.records import Vector
 from spatial_rag_core.spatial.pose_arrays import PoseArray
@@ -18,10 +19,11 @@ class LatentTrack:
     """
     All that was seen of one map, N moments in order of time, of one drive or several.
 
-    z: float32 [N, z_dim].  actions: float32 [N, A], what is done for a step from each moment on.
+    z: float32 [N, z_dim].  actions: float32 [N, A], of a step from each moment on.
     poses: float64 [N, 7].  stamps: float64 [N] [s], ascending.  drives: int64 [N], which drive a
     moment belongs to.  is_asked: bool [N]; windows begin only where it is True, the rest is only
-    remembered.  stride: moments from one step of the world model to the next.
+    remembered.  stride: moments from one step of the world model to the next.  actions_from: see
+    Episode, and step_actions.
     """
 
     map_id: str
@@ -32,6 +34,7 @@ class LatentTrack:
     drives: NDArray[np.int64]
     is_asked: NDArray[np.bool_]
     stride: int = 1
+    actions_from: ActionsFrom = 'commands'
 
     def __post_init__(self) -> None:
         rows = {name: len(getattr(self, name)) for name in
@@ -49,8 +52,9 @@ class LatentTrack:
     @property
     def memory_actions(self) -> Vector:
         """What led to each moment, float32 [N, A]; zeros at the start of a drive."""
-        led = np.zeros_like(self.actions)
-        led[self.stride:] = self.actions[:-self.stride]
+        led: Vector = self.actions.copy()
+        if self.actions_from == 'commands':
+            led[self.stride:] = self.actions[:-self.stride]
         begins = np.ones(len(self), bool)
         begins[self.stride:] = self.drives[self.stride:] != self.drives[:-self.stride]
         led[begins] = 0.0
@@ -90,8 +94,12 @@ def _joined(drives: Sequence[LatentTrack]) -> LatentTrack:
             raise TrainingError(f'map {first.map_id}: actions of {first.actions.shape[1]} and of '
                                 f'{other.actions.shape[1]} numbers; collect them with one '
                                 'ACTION_DIM')
+        if other.actions_from != first.actions_from:
+            raise TrainingError(f'map {first.map_id}: the actions of one drive are '
+                                f'{first.actions_from}, of another {other.actions_from}; collect '
+                                'both with --actions motion')
     number = np.concatenate([np.full(len(drive), index) for index, drive in enumerate(drives)])
     joined = {name: np.concatenate([getattr(drive, name) for drive in drives])
               for name in ('z', 'actions', 'poses', 'stamps', 'is_asked')}
     return LatentTrack(first.map_id, drives=number.astype(np.int64), stride=first.stride,
-                       **joined)
+                       actions_from=first.actions_from, **joined)

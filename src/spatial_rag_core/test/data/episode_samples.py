@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 from spatial_rag_core.data.episode_file import EpisodeReader, EpisodeWriter
-from spatial_rag_core.data.episodes import Episode, Split, SPLITS
+from spatial_rag_core.data.episodes import ACTIONS_FROM, Episode, Split, SPLITS
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def episode(n: int = 0, length: int = 20, side: int = 8, **changes: object) -> E
         1.76e9 + 1000.0 * n + np.arange(length) / 5, 5.0, f'map-{n}', n,
         depth_mm.astype(np.float32) * np.float32(0.001),
         chance.normal(size=(length, 3)).astype(np.float32), f'session-{n}', f'robot-{n % 2}',
-        'test')
+        'test', ACTIONS_FROM[n % 2])
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 

@@ -40,6 +40,7 @@ def test_every_kind_of_recording_gives_the_same_episode(plugin: str, tmp_path: P
     np.testing.assert_allclose(episode.poses[:, 0], np.arange(60) / 20, atol=0.021)
     np.testing.assert_allclose(episode.poses[:58, 0], np.arange(58) / 20, atol=1e-6)
     assert episode.actions.tolist() == [[number, -number] for number in range(60)]
+    assert episode.actions_from == 'commands'
     assert episode.proprio is not None
     assert episode.proprio[:, 0].tolist() == [0.5 * number for number in range(60)]
     assert episode.depth_m is not None
@@ -71,11 +72,14 @@ def test_actions_are_derived_from_the_motion_where_none_were_recorded(
     path = Drive().write(tmp_path / 'drive')
     (episode,) = episode_from_bag(path, image_size=8, action_dim=action_dim)
     expected = [1.0] + [0.0] * (action_dim - 1)
-    np.testing.assert_allclose(episode.actions[:-3], [expected] * 57, atol=1e-4)
+    np.testing.assert_allclose(episode.actions[1:-2], [expected] * 57, atol=1e-4)
+    assert not episode.actions[0].any()
     assert episode.actions.shape == (60, action_dim)
+    assert episode.actions_from == 'past motion'
 
 
-def test_an_action_leads_from_its_moment_to_the_next(tmp_path: Path) -> None:
+def test_an_action_that_was_not_recorded_knows_the_motion_so_far_and_nothing_to_come(
+        tmp_path: Path) -> None:
     """The robot stands, and begins to move at frame 30."""
     def wait(stored: Stored) -> Stored:
         if stored.topic == '/pose':
@@ -84,8 +88,8 @@ def test_an_action_leads_from_its_moment_to_the_next(tmp_path: Path) -> None:
         return stored
     (episode,) = episode_from_bag(Drive(spoil=wait).write(tmp_path / 'drive'), image_size=8)
     moved = np.flatnonzero(np.diff(episode.poses[:, 0]) > 1e-6)
-    acted = np.flatnonzero(episode.actions[:-1, 0] > 1e-4)
-    assert moved.tolist() == acted.tolist()
+    acted = np.flatnonzero(episode.actions[:, 0] > 1e-4)
+    assert acted.tolist() == (moved + 1).tolist()
     assert moved[0] == 30
 
 

@@ -40,6 +40,32 @@ def test_generate_makes_a_file_and_says_what_is_new(
     assert 'with_depth False there, True asked for' in capsys.readouterr().err
 
 
+_WITHOUT_H5PY = """
+import sys
+
+class Nothing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split('.')[0] == 'h5py':
+            raise ModuleNotFoundError(f'No module named {name!r}', name=name)
+
+sys.meta_path.insert(0, Nothing())
+from spatial_rag_core import cli
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize('words', [
+    ('data', 'info', 'a.h5'), ('data', 'check', 'a.h5'), ('data', 'collect', 'a.h5', 'tour'),
+    ('data', 'generate', 'a.h5', '--maps', '1'), ('train', '--data', 'a.h5')])
+def test_a_machine_without_h5py_is_told_what_to_install(words: tuple[str, ...],
+                                                        tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, '-c', _WITHOUT_H5PY, *words], cwd=tmp_path, text=True,
+                          capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.stderr == ("spatial-rag: No module named 'h5py'; this command needs what training "
+                           'needs: pip install -r requirements/training.txt\n')
+
+
 def begin_generating(path: Path) -> subprocess.Popen[str]:
     """A process with two workers that is in the middle of it."""
     words = [sys.executable, '-m', 'spatial_rag_core.cli', 'data', 'generate', str(path), '--maps',

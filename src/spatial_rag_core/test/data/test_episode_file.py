@@ -70,6 +70,15 @@ def test_an_episode_may_lack_what_is_optional(tmp_path: Path) -> None:
         assert is_same(reader.read('demo_0'), bare)
 
 
+def test_actions_of_a_file_that_does_not_say_where_they_are_from_are_commands(
+        path: Path) -> None:
+    with h5py.File(path, 'r+') as file:
+        del file['data/demo_1'].attrs['actions_from']
+    with EpisodeReader(path) as reader:
+        assert [one.actions_from for one in reader.read_all()] == [
+            'commands', 'commands', 'commands', 'past motion']
+
+
 def test_depth_is_left_out_where_it_is_not_wanted(path: Path) -> None:
     with EpisodeReader(path) as reader:
         assert reader.read('demo_0', with_depth=False).depth_m is None

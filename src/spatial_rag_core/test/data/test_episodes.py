@@ -40,6 +40,7 @@ PLAIN = episode(length=4)
     ({'rate_hz': math.nan}, 'rate_hz must be > 0, got nan'),
     ({'depth_m': np.full((4, 8, 8), -0.5)}, 'depth_m holds -0.5 m; it must be >= 0'),
     ({'depth_m': np.zeros((4, 8, 4))}, r'depth_m has shape \[4, 8, 4\]'),
+    ({'actions_from': 'guesses'}, "actions_from must be one of .* got 'guesses'"),
     ({'proprio': np.zeros(4)}, r'proprio has shape \[4\], expected \[4, any\]'),
 ])
 def test_what_cannot_be_used_is_named(changes: dict[str, object], message: str) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,13 +11,15 @@ from spatial_rag_core import cli
 from spatial_rag_core.data.episode_file import EpisodeWriter
 from spatial_rag_core.data.episodes import Episode
 from spatial_rag_core.errors import InputError
+from spatial_rag_core.evaluation.block_bootstrap import block_mean
 from spatial_rag_core.evaluation.earlier_memories import EarlierMemories, pose_of, Seen
 from spatial_rag_core.evaluation.image_folders import PictureSet
-from spatial_rag_core.evaluation.predict_recording import foresee, Foresight
+from spatial_rag_core.evaluation.predict_recording import block_sec_of, foresee, Foresight
 from spatial_rag_core.evaluation.recordings import episode_of, grouped
 from spatial_rag_core.evaluation.time_split import TimeSplit
 from spatial_rag_core.evaluation.tracks import Track
-from spatial_rag_core.models.untrained import create_untrained_bundle
+from spatial_rag_core.models.bundle_file import save_bundle
+from spatial_rag_core.models.untrained import create_untrained_bundle, untrained_model
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.training.map_memory import FenceConfig
 
@@ -136,6 +140,18 @@ def test_a_memory_carries_the_action_that_led_to_it() -> None:
     assert seen.stamps.tolist() == (1000.0 + np.arange(30) * 0.2).tolist()
 
 
+def test_where_no_commands_were_recorded_no_first_step_is_told_where_the_robot_will_go() -> None:
+    moved = np.where(np.arange(60) < 30, 0.5, -0.5)
+    tour = replace(episode(60), actions=np.stack([moved, 0 * moved], axis=1),
+                   actions_from='past motion')
+    bundle = Bundle(copies)
+    foreseen(bundle, [tour])
+    given = {float(one.z[0]): one for one in bundle.given}
+    assert given[29.0].actions[0, :2, 0].tolist() == [0.5, -0.5]
+    seen = Track.of(tour, bundle).seen()  # type: ignore[arg-type]
+    assert seen.actions[14:17, 0].tolist() == [0.5, 0.0, -0.5]
+
+
 def test_a_model_is_given_its_past_and_the_actions_of_its_steps() -> None:
     bundle = Bundle(copies)
     foreseen(bundle, [episode(60)])
@@ -144,6 +160,37 @@ def test_a_model_is_given_its_past_and_the_actions_of_its_steps() -> None:
     assert given[3.0].history.z[:, 0].tolist() == [1.0]
     assert given[20.0].actions.shape == (1, 15, 2)
     assert given[20.0].actions[0, :, 0].tolist() == [0.5] * 10 + [-0.5] * 5
+
+
+@pytest.mark.parametrize(('step_sec', 'block_sec'), [(0.05, 10.0), (0.2, 10.0), (1.0, 45.0)])
+def test_a_block_is_ten_seconds_and_at_least_three_predictions(step_sec: float,
+                                                               block_sec: float) -> None:
+    assert block_sec_of(step_sec) == block_sec
+
+
+def test_windows_of_one_block_began_within_it_in_one_recording() -> None:
+    found = foreseen(Bundle(copies), [episode(280)], [episode(120)])
+    assert np.bincount(found.blocks).tolist() == [100, 100, 50, 90]
+
+
+def alike(rng: np.random.Generator, seconds: int) -> NDArray[np.float64]:
+    """Errors of windows at 5 Hz, each a mean over 3 s of what stays alike for 3 s; mean 1."""
+    keep = math.exp(-1 / 15)
+    noise = rng.normal(size=5 * seconds + 15) * math.sqrt(1 - keep ** 2)
+    for number in range(1, len(noise)):
+        noise[number] += keep * noise[number - 1]
+    return 1.0 + 0.2 * np.convolve(noise, np.full(15, 1 / 15), 'valid')[:5 * seconds]
+
+
+def test_intervals_hold_the_truth_more_often_than_those_of_blocks_as_long_as_a_prediction(
+        ) -> None:
+    rng, held = np.random.default_rng(0), {3.0: 0, block_sec_of(0.2): 0}
+    for errors in (alike(rng, 300) for _ in range(100)):
+        for block_sec in held:
+            blocks = (np.arange(1500) / 5 // block_sec).astype(np.int64)
+            found = block_mean(errors, blocks)
+            held[block_sec] += found.low <= 1.0 <= found.high
+    assert held[10.0] >= 80 > held[3.0]
 
 
 def test_with_a_split_every_frame_of_a_window_is_asked_about() -> None:
@@ -178,11 +225,13 @@ def test_only_episodes_that_follow_each_other_share_a_memory() -> None:
     assert [len(group) for group in overlapping] == [1, 1]
 
 
-def test_the_actions_of_a_folder_are_its_motion() -> None:
+def test_the_actions_of_a_folder_are_its_past_motion() -> None:
     tour = episode(50)
     made = episode_of(PictureSet(Path('a'), tour.rgb, tour.stamps, tour.poses), 2)
     assert made.rate_hz == pytest.approx(RATE_HZ)
-    assert made.actions[:48] == pytest.approx(tour.actions[:48], abs=1e-4)
+    assert made.actions_from == 'past motion'
+    assert made.actions[1:49] == pytest.approx(tour.actions[:48], abs=1e-4)
+    assert not made.actions[0].any()
 
 
 def test_a_folder_that_does_not_say_when_and_where_is_refused() -> None:
@@ -231,6 +280,18 @@ def test_the_command_reads_folders_with_a_pose_list(
     assert 'put a poses.csv beside them' in capsys.readouterr().err
 
 
+def test_a_model_that_learned_from_the_recording_is_not_judged_without_a_word(
+        tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with EpisodeWriter(tmp_path / 'tour.h5') as writer:
+        writer.append(episode(60, side=64), 'test')
+    save_bundle(untrained_model(Settings()), tmp_path / 'model.pt', trained=True,
+                training={'data': {'recordings': ['tour.h5']}})
+    words = [str(tmp_path / 'tour.h5'), '--bundle', str(tmp_path / 'model.pt')]
+    assert predicted(capsys, *words)['unseen_in_training'] is False
+    assert cli.main(['evaluate', 'predict', *words]) == 0
+    assert 'the model was trained on this recording' in capsys.readouterr().out
+
+
 def test_memories_of_the_last_second_are_refused(
         bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
@@ -245,4 +306,5 @@ def test_the_real_recording_is_predicted_from_every_frame(
                      '--axes', 'optical', '--max-windows', '60']) == 0
     text = capsys.readouterr().out
     assert 'windows    55, 35 of them with memories' in text
+    assert 'no intervals: 2 blocks of 10 s, it takes 5; give a longer recording' in text
     assert '15 ahead' in text

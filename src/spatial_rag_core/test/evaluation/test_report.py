@@ -180,13 +180,11 @@ def test_memory_that_costs_at_novel_places_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(('finetuned', 'verdict'), [(0.465, BORNE_OUT), (0.48, BORNE_OUT),
                                                     (0.43, NOT_BORNE_OUT)])
-@pytest.mark.parametrize('by_map', [True, False])
 def test_fine_tuning_is_beaten_five_times_or_not(
-        tmp_path: Path, finetuned: float, verdict: str, by_map: bool) -> None:
+        tmp_path: Path, finetuned: float, verdict: str) -> None:
     plan().save(tmp_path)
     for seed in SEEDS:
-        one = adaptation(seed, finetuned)
-        (one if by_map else replace(one, maps=())).save(tmp_path)
+        adaptation(seed, finetuned).save(tmp_path)
     found = goal(tmp_path, 'adaptation')
     assert found.verdict == verdict
     assert found.measured is not None
@@ -196,7 +194,7 @@ def test_fine_tuning_is_beaten_five_times_or_not(
 
 def test_memory_that_gains_nothing_does_not_beat_fine_tuning_that_harms(tmp_path: Path) -> None:
     plan().save(tmp_path)
-    replace(adaptation(0, 0.60), memory_after=0.48, maps=()).save(tmp_path)
+    adaptation(0, 0.60, memory_after=0.48).save(tmp_path)
     assert goal(tmp_path, 'adaptation').verdict == NOT_BORNE_OUT
 
 

@@ -14,7 +14,6 @@ from spatial_rag_core.evaluation.results import (
     ErrorMap,
     ExperimentPlan,
     ExperimentResults,
-    FinetuneResult,
     GroupSums,
     OtherGoal,
     Strip,
@@ -131,7 +130,6 @@ def test_more_facts_of_a_plan_become_notes() -> None:
 def test_errors_of_windows_are_summed() -> None:
     sums = GroupSums.of((1, 15), [[1.0, 2.0], [3.0, 4.0]], np.ones((2, 2)))
     assert (sums.windows, sums.error, sums.copy_last) == (2, {1: 4.0, 15: 6.0}, {1: 2.0, 15: 2.0})
-    assert sums.pixel_error == {}
 
 
 def test_a_diverged_model_is_refused_at_birth() -> None:
@@ -154,15 +152,6 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / 'cells').write_text('a file')
     with pytest.raises(TrainingError, match=r'none-8-0\.json cannot be written'):
         cell('none', 8, 0).save(tmp_path)
-
-
-def test_the_best_fine_tuning_is_found_where_it_is_not_said() -> None:
-    values = {'seed': 0, 'before': 0.47, 'memory_after': 0.38,
-              'finetune': [{'steps': 10, 'lr': 0.1, 'error': 0.5},
-                           {'steps': 30, 'lr': 0.1, 'error': 0.46}]}
-    found = AdaptationResult.from_values(values)
-    assert found.finetune_best == 0.46
-    assert found.finetune[1] == FinetuneResult(30, 0.1, 0.46)
 
 
 def test_a_goal_that_another_command_measured_comes_back(tmp_path: Path) -> None:

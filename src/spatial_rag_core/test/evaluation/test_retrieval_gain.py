@@ -1,18 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
 
 from spatial_rag_core.errors import ConfigurationError, TrainingError
 from spatial_rag_core.evaluation.gain_config import CONTROLS, GainConfig, TRAINED, UNTRAINED
 from spatial_rag_core.evaluation.gain_data import (
     changed_tours,
-    chosen_maps,
     make_episodes,
+    read_chosen,
     read_split,
 )
 from spatial_rag_core.evaluation.gain_models import GainTrial
+from spatial_rag_core.evaluation.gain_pictures import draw_examples
 from spatial_rag_core.evaluation.gain_plan import joined_plan
 from spatial_rag_core.evaluation.report import Report
 from spatial_rag_core.evaluation.results import ExperimentPlan, ExperimentResults
@@ -71,8 +76,7 @@ def test_what_is_there_is_not_made_again(results: Path) -> None:
 
 
 def test_a_seeds_smaller_choice_of_maps_lies_in_its_larger_ones(results: Path) -> None:
-    episodes = read_split(results / 'episodes.h5', 'train')
-    one, two = ({e.map_id for e in chosen_maps(episodes, n, 0)} for n in (1, 2))
+    one, two = ({e.map_id for e in read_chosen(results / 'episodes.h5', n, 0)} for n in (1, 2))
     assert len(one) == 1
     assert len(two) == 2
     assert one < two
@@ -83,6 +87,28 @@ def test_encoder_and_dynamics_see_only_the_chosen_maps(results: Path) -> None:
     chosen = {e.map_id for e in trial.train_episodes}
     assert {track.map_id for track in trial.train_tracks} == chosen
     assert not chosen & {e.map_id for e in (*trial.valid_episodes, *trial.test_episodes)}
+
+
+def test_a_trained_model_that_was_cut_short_is_named_with_a_remedy(
+        results: Path, tmp_path: Path) -> None:
+    (tmp_path / 'models').mkdir()
+    trial = GainTrial(CONFIG, tmp_path, 1, 0)
+    for name in ('perception', 'memory'):
+        whole = (results / f'models/{name}-1-0.pt').read_bytes()
+        (tmp_path / f'models/{name}-1-0.pt').write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(TrainingError, match=r'perception-1-0\.pt: .*damaged .*delete it and run'):
+        assert trial.perception
+    with pytest.raises(TrainingError, match=r'memory-1-0\.pt: .*damaged .*delete it and run'):
+        trial.trained('memory')
+
+
+def test_a_map_without_a_seed_is_told_and_no_other_map_is_drawn_for_it(
+        results: Path, tmp_path: Path) -> None:
+    trial = GainTrial(CONFIG, results, 1, 0)
+    vars(trial)['test_episodes'] = [replace(one, map_seed=None) for one in trial.test_episodes]
+    with pytest.raises(TrainingError, match='does not say its map_seed; generate it again'):
+        draw_examples(trial, tmp_path)
+    assert not (tmp_path / 'maps').exists()
 
 
 def test_a_changed_map_is_toured_after_it_was_known_and_before_it_is_asked(
@@ -108,9 +134,9 @@ def test_each_variant_has_what_it_is_named_after() -> None:
     assert not config.transition('none').memory
     assert config.dynamics('none_long').history > config.dynamics('none').history
     assert config.dynamics('none_twice').training_steps == 2 * config.dynamics_steps
-    plain = config.transition('plain')
-    assert (plain.memory_pose, plain.memory_action, plain.pointer, plain.lookup) == (
-        False, False, False, 'once')
+    assert config.dynamics('none_four').training_steps == 4 * config.dynamics_steps
+    assert config.transition('plain') == config.transition('memory').plain()
+    assert not config.transition('no_pointer').pointer
     assert config.transition('pose_only').lookup == 'pose'
     assert config.transition('latent_only').lookup == 'latent'
 
@@ -149,3 +175,51 @@ def test_all_histories_are_tested_at_the_same_moments(results: Path) -> None:
 def test_sizes_must_ascend() -> None:
     with pytest.raises(ConfigurationError, match=r'sizes must ascend .* got \(4, 2\)'):
         GainConfig(sizes=(4, 2))
+
+
+_LONG_RUN = """
+from pathlib import Path
+import sys
+from spatial_rag_core.evaluation.gain_config import GainConfig
+from spatial_rag_core.evaluation.retrieval_gain import run_experiment
+from spatial_rag_core.training.training_config import changed, TrainingConfig
+if __name__ == '__main__':
+    training = changed(TrainingConfig(), {'perception': {'batch_size': 16},
+                                          'dynamics': {'validate_every': 1000}}, 'test')
+    run_experiment(Path(sys.argv[1]), GainConfig(
+        sizes=(1, 2), seeds=(0,), horizons=(1, 15), valid_maps=1, test_maps=2,
+        steps_per_drive=80, perception_steps=2, dynamics_steps=1_000_000, training=training),
+        2, print)
+"""
+
+
+@pytest.mark.parametrize('sign', [signal.SIGINT, signal.SIGKILL])
+def test_nothing_trains_on_when_the_experiment_is_told_to_end(
+        tmp_path: Path, sign: signal.Signals) -> None:
+    make_episodes(tmp_path, CONFIG, workers=1)
+    script = tmp_path / 'long_run.py'
+    script.write_text(_LONG_RUN)
+    with subprocess.Popen([sys.executable, str(script), str(tmp_path)],
+                          stderr=subprocess.PIPE) as run:
+        try:
+            _wait_until(lambda: len(list(tmp_path.glob('models/perception-*.pt'))) == 2)
+            time.sleep(1.0)  # both have begun with the dynamics, or are about to
+            workers = _children_of(run.pid)
+            assert len(workers) >= 2
+            run.send_signal(sign)
+            run.wait(timeout=60)
+            _wait_until(lambda: not any(Path(f'/proc/{pid}').exists() for pid in workers))
+        finally:
+            run.kill()
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(child) for task in Path(f'/proc/{pid}/task').iterdir()
+            for child in (task / 'children').read_text().split()]
+
+
+def _wait_until(condition: Callable[[], bool], timeout_sec: float = 120.0) -> None:
+    end = time.monotonic() + timeout_sec
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)

@@ -100,11 +100,13 @@ def test_a_fold_without_stretches_is_refused() -> None:
         split_of(parsed('--fold', '1'))
 
 
-def told(*models: dict[str, Any] | None, folds: tuple[TimeSplit | None, ...]) -> bool | None:
-    """None stands for a model that is not trained."""
+def told(*models: dict[str, Any] | None, folds: tuple[TimeSplit | None, ...],
+         recording: str = 'tour') -> bool | None:
+    """Of models that learned from 'tour', 'home' and 'all.h5'; None: one that is not trained."""
+    data = {'recordings': ['tour', 'home'], 'file': 'all.h5'}
     return unseen_in_training(
-        [SimpleNamespace(trained=facts is not None, training=facts or {}) for facts in models],
-        folds)
+        [SimpleNamespace(trained=facts is not None, training={'data': data, **(facts or {})})
+         for facts in models], folds, recording)
 
 
 def test_a_model_is_clean_only_for_the_fold_that_its_training_left_out() -> None:
@@ -117,7 +119,17 @@ def test_a_model_is_clean_only_for_the_fold_that_its_training_left_out() -> None
                 folds=split.folds()) is True
 
 
+@pytest.mark.parametrize('recording', ['tour', 'home', 'all.h5'])
+def test_a_model_that_learned_from_all_of_a_recording_has_seen_it(recording: str) -> None:
+    assert told({}, folds=(None,), recording=recording) is False
+    assert told({}, folds=(TimeSplit(),), recording=recording) is False
+    assert told({'leave_out': TimeSplit().facts()}, folds=(None,), recording=recording) is False
+    assert told(None, {}, folds=TimeSplit().folds(), recording=recording) is False
+
+
 def test_a_model_that_does_not_say_what_it_saw_is_not_called_clean() -> None:
-    assert told({}, folds=(TimeSplit(),)) is None
-    assert told({'leave_out': TimeSplit().facts()}, folds=(None,)) is None
+    assert told({}, folds=(TimeSplit(),), recording='other') is None
+    assert told({'leave_out': TimeSplit().facts()}, folds=(TimeSplit(),),
+                recording='other') is None
+    assert told({'data': {}}, folds=(None,)) is None
     assert told(None, folds=(None,)) is True

@@ -31,6 +31,20 @@ def test_a_memorys_action_is_the_one_a_step_before_in_its_own_drive(stride: int)
         np.testing.assert_array_equal(track.memory_actions[moment], expected)
 
 
+def test_a_memorys_past_motion_is_its_own() -> None:
+    track = dataclasses.replace(home(4), actions_from='past motion')
+    begins = np.concatenate([track.drives[:4] == 0, track.drives[4:] != track.drives[:-4]])
+    np.testing.assert_array_equal(track.memory_actions[~begins], track.actions[~begins])
+    assert not track.memory_actions[begins].any()
+
+
+def test_drives_with_commands_and_without_are_not_joined() -> None:
+    with pytest.raises(TrainingError, match='one drive are commands, of another past motion; '
+                                            'collect both with --actions motion'):
+        join_tracks([drive(), dataclasses.replace(drive(begin_sec=500.0),
+                                                  actions_from='past motion')])
+
+
 def test_a_drive_shorter_than_a_step_has_no_memory_actions() -> None:
     assert not drive(count=3, stride=4).memory_actions.any()
 
