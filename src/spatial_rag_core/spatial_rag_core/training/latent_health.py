@@ -17,6 +17,7 @@ APART_SEC = 5.0
 """Views of one drive nearer in time than this are not looked up."""
 _DEAD = 0.05
 _POOR_SHARE = 0.25
+_ENOUGH = 4.0  # position and heading: of a short recording a good latent tells little more
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class LatentHealth:
         if self.dead:
             return (f'{self.dead} of {self.z_dim} numbers of the latent hardly change; raise '
                     'covariance_weight, or train on more and more varied pictures')
-        if self.effective_rank < _POOR_SHARE * self.z_dim:
+        if self.effective_rank < min(_POOR_SHARE * self.z_dim, _ENOUGH):
             return (f'the latent has collapsed: its {self.z_dim} numbers tell as much as '
                     f'{self.effective_rank:.1f} would; raise covariance_weight or '
                     'reconstruction_weight, or lower place_weight')

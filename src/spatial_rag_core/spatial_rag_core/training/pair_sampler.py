@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import math
 from typing import NamedTuple
 
+from spatial_rag_core.records import Vector
 from spatial_rag_core.spatial.pose_arrays import PoseArray
 from spatial_rag_core.training.frames import FrameSet
 from spatial_rag_core.training.perception_config import PerceptionConfig
@@ -18,21 +19,19 @@ from torch.utils.data import IterableDataset
 
 _PARTNERS = 24
 _CHUNK = 256
-_UNCLEAR = 2.0
-"""Views up to so many times the limits apart are neither the same place nor another."""
 
 
 class PairBatch(NamedTuple):
     """
     B pictures, the second half a neighbour of each of the first.
 
-    rgb: uint8 [B, S, S, 3].  near, far: bool [B, B], the same place, another one; some are
-    neither.  depth_m: [B, 1, S, S] or None.  proprio: [B, P] or None.
+    rgb: uint8 [B, S, S, 3].  sameness: float32 [B, B], 1 for two views from one pose, 0 for
+    those of other places, and for a picture with itself.  depth_m: [B, 1, S, S] or None.
+    proprio: [B, P] or None.
     """
 
     rgb: torch.Tensor
-    near: torch.Tensor
-    far: torch.Tensor
+    sameness: torch.Tensor
     depth_m: torch.Tensor | None
     proprio: torch.Tensor | None
 
@@ -70,22 +69,21 @@ class PairSampler:
 
     def _batch(self, rows: NDArray[np.int64]) -> PairBatch:
         frames = self.frames
-        near, far = self._relations(rows)
         return PairBatch(
-            torch.from_numpy(frames.rgb[rows]), torch.from_numpy(near), torch.from_numpy(far),
+            torch.from_numpy(frames.rgb[rows]), torch.from_numpy(self._sameness(rows)),
             None if frames.depth_m is None else torch.from_numpy(
                 frames.depth_m[rows].astype(np.float32))[:, None],
             None if frames.proprio is None else torch.from_numpy(frames.proprio[rows]))
 
-    def _relations(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    def _sameness(self, rows: NDArray[np.int64]) -> Vector:
         maps, poses = self.frames.map_index[rows], self.frames.poses[rows]
-        same_map = maps[:, None] == maps[None]
         apart_m, angle = separations(poses, poses)
-        limit_m, limit = self.config.near_m, math.radians(self.config.near_deg)
-        near = same_map & (apart_m <= limit_m) & (angle <= limit)
-        unclear = same_map & (apart_m <= _UNCLEAR * limit_m) & (angle <= _UNCLEAR * limit)
-        np.fill_diagonal(near, False)
-        return near, ~unclear
+        near_m, near = self.config.near_m, math.radians(self.config.near_deg)
+        sameness: Vector = np.exp(
+            -np.square(apart_m / near_m) - np.square(angle / near)).astype(np.float32)
+        sameness[maps[:, None] != maps[None]] = 0.0
+        np.fill_diagonal(sameness, 0.0)
+        return sameness
 
     def _find_partners(self, rng: np.random.Generator) -> NDArray[np.int64]:
         """Neighbours of each picture, int64 [N, _PARTNERS], some of them more than once."""

@@ -17,21 +17,23 @@ def edge_error(shown: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
     return error.diff(dim=2).abs().mean() + error.diff(dim=3).abs().mean()
 
 
-def place_contrast(z: torch.Tensor, near: torch.Tensor, far: torch.Tensor,
-                   temperature: float) -> torch.Tensor:
+def place_contrast(z: torch.Tensor, sameness: torch.Tensor, temperature: float) -> torch.Tensor:
     """
-    How much nearer views of other places are than views of the same place.
+    How far the neighbours that latents choose are from those that poses choose.
 
-    z: [B, z_dim].  near, far: bool [B, B].  InfoNCE with several positives (Khosla et al. 2020,
-    Supervised Contrastive Learning, arXiv:2004.11362) on half the mean squared distance, which is
-    what the memory ranks latents by.
+    z: [B, z_dim].  sameness: [B, B], 0 for what is no neighbour at all.  The cross-entropy of
+    InfoNCE with several weighted positives (Khosla et al. 2020, Supervised Contrastive Learning,
+    arXiv:2004.11362), on half the mean squared distance, which is what the memory ranks
+    latents by.
     """
     squared = z.square().sum(dim=1)
     distance = squared[:, None] + squared[None] - 2.0 * (z @ z.T)
-    score = -0.5 * distance / (z.shape[1] * temperature)  # [B, B]
-    others = torch.logsumexp(score.masked_fill(~far, -torch.inf), dim=1, keepdim=True)
-    surprise = functional.softplus(others - score).masked_fill(~near, 0.0)
-    return surprise.sum() / near.sum().clamp(min=1)
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    score = (-0.5 * distance / (z.shape[1] * temperature)).masked_fill(itself, -torch.inf)
+    surprise = -functional.log_softmax(score, dim=1).masked_fill(itself, 0.0)  # [B, B]
+    weight = sameness.sum(dim=1)
+    of_each = (sameness * surprise).sum(dim=1) / weight.clamp(min=1e-12)
+    return of_each.sum() / (weight > 0.0).sum().clamp(min=1)
 
 
 def shared_variance(z: torch.Tensor) -> torch.Tensor:

@@ -87,7 +87,7 @@ class PerceptionModule(lightning.LightningModule):
             ('picture', config.reconstruction_weight, lambda: picture_error(shown, true)),
             ('edge', config.edge_weight, lambda: edge_error(shown, true)),
             ('place', config.place_weight, lambda: place_contrast(
-                z, batch.near, batch.far, config.temperature)),
+                z, batch.sameness, config.temperature)),
             ('covariance', config.covariance_weight, lambda: shared_variance(z))]
         values = {name: term() for name, weight, term in terms if weight}
         total = torch.zeros((), device=z.device)

@@ -44,8 +44,9 @@ def run_training(data: TrainingData, config: TrainingConfig, options: FitOptions
     """
     if options.folder is not None and not options.resume:
         forget(options.folder / 'dynamics')  # it knows another encoder's latents
-    tell(f'perception: {sum(map(len, data.train))} pictures')
-    frames, valid = map(FrameSet.from_episodes, (data.train, data.valid))
+    frames = FrameSet.from_episodes(data.shown or data.train)
+    valid = None if data.shown else FrameSet.from_episodes(data.valid)
+    tell(f'perception: {len(frames)} pictures')
     seen = train_perception(frames, config.perception, encoder=config.encoder, valid=valid,
                             seed=config.seed, start=start,
                             options=_in_folder(options, 'perception'))

@@ -37,7 +37,9 @@ class TrainingConfig:
     dynamics: DynamicsConfig = field(default_factory=DynamicsConfig)
 
     FOR_RECORDINGS: ClassVar[Mapping[str, Any]] = {
-        'perception': {'near_m': 0.15, 'near_deg': 10.0}, 'dynamics': {'training_steps': 1000}}
+        'perception': {'passes_at_most': 320, 'learning_rate': 1e-3, 'place_weight': 0.3,
+                       'temperature': 0.1, 'near_m': 0.1, 'near_deg': 40.0, 'shift_px': 16},
+        'dynamics': {'training_steps': 1000}}
     """What is otherwise where a recording is all there is."""
 
     def __post_init__(self) -> None:

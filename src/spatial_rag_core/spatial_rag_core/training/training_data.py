@@ -26,14 +26,16 @@ class TrainingData:
     """
     Episodes to learn from, to stop by, and to judge by; test may be empty.
 
-    remembered: what episodes of `valid` may remember beside themselves.  facts: where they are
-    from, for the model card.
+    remembered: what episodes of `valid` may remember beside themselves.  shown: pictures that
+    perception learns from and stops by; none: those of `train`, and it stops by `valid`.
+    facts: where they are from, for the model card.
     """
 
     train: tuple[Episode, ...]
     valid: tuple[Episode, ...]
     test: tuple[Episode, ...] = ()
     remembered: tuple[Episode, ...] = ()
+    shown: tuple[Episode, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -61,6 +63,7 @@ class TrainingData:
         """
         Learn from three quarters of the recordings and stop by the rest, the last.
 
+        Perception is shown all that is kept: these are the places it has to find again.
         keep: moments that may be learned from; others are in no part. Raises TrainingError
         where nothing is left.
         """
@@ -69,15 +72,20 @@ class TrainingData:
         if not train or not valid:
             raise TrainingError('the recordings leave nothing to learn from; record longer, or '
                                 'leave out less')
-        return cls(train, valid, remembered=train, facts={
+        return cls(train, valid, remembered=train, shown=tuple(kept), facts={
             **facts, 'train_frames': sum(map(len, train)),
             'valid_frames': sum(map(len, valid))})
 
 
 def _split(kept: Sequence[Episode]) -> tuple[tuple[Episode, ...], tuple[Episode, ...]]:
-    """The last quarter of the pieces, of fewer than four the last quarter of each, is second."""
+    """
+    Divide pieces: the last ones, which hold about a quarter of the moments, are second.
+
+    Of fewer than four it is the last quarter of each.
+    """
     if len(kept) >= 4:
-        cut = round(len(kept) * (1.0 - _VALIDATION_SHARE))
+        ends = np.cumsum([len(one) for one in kept])
+        cut = 1 + int(np.abs(ends - ends[-1] * (1.0 - _VALIDATION_SHARE))[:-1].argmin())
         return tuple(kept[:cut]), tuple(kept[cut:])
     cuts = [round(len(one) * (1.0 - _VALIDATION_SHARE)) for one in kept]
     return (tuple(one.part(0, cut) for one, cut in zip(kept, cuts, strict=True) if cut),

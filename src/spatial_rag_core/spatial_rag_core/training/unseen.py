@@ -30,6 +30,8 @@ def unseen_figures(model: WorldModel, data: TrainingData,
     drive is long enough.
     """
     episodes, where = (data.test, 'test maps') if data.test else (data.valid, 'validation')
+    if data.shown and not data.test:
+        where = 'validation, its pictures known'
     tracks = encode_episodes(model.encoder, episodes, config.step_sec,
                              () if data.test else data.remembered)
     longest = replace(config.dynamics, horizon=_HORIZONS[-1])

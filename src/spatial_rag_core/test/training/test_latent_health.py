@@ -30,6 +30,14 @@ def test_copies_of_one_number_have_rank_one_and_are_called_collapsed() -> None:
     assert 'covariance_weight' in health.warning
 
 
+@pytest.mark.parametrize(('numbers', 'is_collapsed'), [(3, True), (6, False)])
+def test_latents_that_tell_as_much_as_a_pose_are_no_collapse(
+        numbers: int, is_collapsed: bool) -> None:
+    mixed = RNG.normal(size=(2000, numbers)) @ RNG.normal(size=(numbers, 32))
+    warning = latent_health(mixed.astype(np.float32)).warning
+    assert (warning is not None) == is_collapsed
+
+
 def test_a_number_that_hardly_changes_is_found_even_after_scaling() -> None:
     scale = np.ones(8)
     scale[2] = 0.001

@@ -30,28 +30,34 @@ def test_distance_and_angle_are_those_of_the_poses() -> None:
 def test_the_second_half_of_a_batch_shows_the_places_of_the_first(
         make_frames: MakeFrames) -> None:
     batch = sampler(make_frames()).draw(np.random.default_rng(0))
-    pairs = batch.near[:16, 16:].diagonal()
+    pairs = batch.sameness[:16, 16:].diagonal()
     assert batch.rgb.shape == (32, 32, 32, 3)
-    assert pairs.all()
+    assert (pairs >= np.exp(-2.0)).all()  # at most near_m away, and turned by near_deg
 
 
-def test_another_map_is_far_even_at_the_same_coordinates(make_frames: MakeFrames) -> None:
+def test_another_map_is_another_place_even_at_the_same_coordinates(
+        make_frames: MakeFrames) -> None:
     frames = make_frames()
-    near, far = sampler(frames)._relations(np.array([0, 60]))
+    sameness = sampler(frames)._sameness(np.array([0, 60]))
     assert frames.poses[0].tolist() == frames.poses[60].tolist()
-    assert not near.any()
-    assert far[0, 1]
+    assert not sameness.any()
 
 
-def test_a_view_a_little_too_far_is_neither_near_nor_far(make_frames: MakeFrames) -> None:
+def test_sameness_falls_with_distance_and_with_angle(make_frames: MakeFrames) -> None:
     frames = make_frames(1, 60)
-    rows = np.array([0, 1, 2, 15])
+    rows = np.array([0, 30, 1, 2, 15])  # 30: the second round
     apart_m, angle = separations(frames.poses[rows[:1]], frames.poses[rows])
-    assert 0.5 < apart_m[0, 2] < 1.0
-    assert np.degrees(angle[0, 2]) < 40.0
-    near, far = sampler(frames)._relations(rows)
-    assert near[0].tolist() == [False, True, False, False]
-    assert far[0].tolist() == [False, False, False, True]
+    expected = np.exp(-(apart_m[0] / 0.5) ** 2 - (np.degrees(angle[0]) / 20.0) ** 2)
+    sameness = sampler(frames)._sameness(rows)[0]
+    np.testing.assert_allclose(sameness[1:], expected[1:], atol=1e-6)
+    assert sameness[1] == pytest.approx(1.0)
+    assert 0.9 > sameness[2] > sameness[3] > sameness[4]
+
+
+def test_a_picture_is_no_neighbour_of_itself(make_frames: MakeFrames) -> None:
+    sameness = sampler(make_frames())._sameness(np.array([3, 3, 4]))
+    assert not sameness.diagonal().any()
+    assert sameness[0, 1] == 1.0  # drawn twice, it is changed at random twice
 
 
 def test_a_view_without_neighbours_is_its_own_partner(make_frames: MakeFrames) -> None:

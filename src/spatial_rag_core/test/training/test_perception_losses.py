@@ -10,8 +10,7 @@ from spatial_rag_core.training.perception_losses import (
 import pytest
 import torch
 
-NEAR = torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=torch.bool)
-FAR = torch.tensor([[0, 0, 1], [0, 0, 1], [1, 1, 0]], dtype=torch.bool)
+SAMENESS = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
 
 
 def test_the_same_picture_has_no_error() -> None:
@@ -29,22 +28,38 @@ def test_another_brightness_is_an_error_of_the_picture_and_not_of_its_edges() ->
 def test_contrast_is_small_where_the_same_place_is_near_and_large_where_it_is_not() -> None:
     right = torch.tensor([[1.0, 1.0], [1.0, 0.9], [-1.0, -1.0]])
     wrong = right[[0, 2, 1]]
-    assert place_contrast(right, NEAR, FAR, 0.2) < 0.1
-    assert place_contrast(wrong, NEAR, FAR, 0.2) > 5.0
+    assert place_contrast(right, SAMENESS, 0.2) < 0.1
+    assert place_contrast(wrong, SAMENESS, 0.2) > 5.0
+
+
+def test_contrast_is_least_where_distances_are_as_sameness_says() -> None:
+    sameness = torch.tensor([[0.0, 1.0, 0.3], [0.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    aside = (2 * 0.1 * torch.log(torch.tensor(1 / 0.3))).sqrt()  # score of 0.3 against 1
+    losses = [place_contrast(torch.tensor([[0.0], [0.0], [x]]), sameness, 0.1)
+              for x in (0.5 * aside, aside, 2.0 * aside)]
+    assert losses[1] < min(losses[0], losses[2])
+
+
+def test_views_without_neighbours_do_not_dilute_what_the_others_teach() -> None:
+    z = torch.tensor([[1.0, 1.0], [1.0, 0.0], [-90.0, 90.0]])
+    alone = place_contrast(z[:2], SAMENESS[:2, :2], 0.2)
+    other = torch.tensor([[1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    assert place_contrast(z, SAMENESS, 0.2) == pytest.approx(alone.item(), abs=1e-6)
+    assert place_contrast(other, SAMENESS, 0.2) > alone + 0.5
 
 
 def test_contrast_without_neighbours_teaches_nothing_and_stays_finite() -> None:
     z = torch.randn(3, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    loss = place_contrast(z, torch.zeros_like(NEAR), FAR, 0.2)
+    loss = place_contrast(z, torch.zeros_like(SAMENESS), 0.2)
     loss.backward()
     assert loss.item() == 0.0
     assert z.grad is not None
     assert z.grad.isfinite().all()
 
 
-def test_contrast_without_any_other_place_stays_finite() -> None:
-    z = torch.randn(3, 2, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    place_contrast(z, NEAR, torch.zeros_like(FAR), 0.2).backward()
+def test_contrast_of_one_and_the_same_latent_stays_finite() -> None:
+    z = torch.ones(3, 2, requires_grad=True)
+    place_contrast(z, SAMENESS, 0.2).backward()
     assert z.grad is not None
     assert z.grad.isfinite().all()
 

@@ -89,8 +89,11 @@ def test_what_begins_anew_never_goes_on_with_the_dynamics_of_another_encoder(
 
 
 def test_a_recording_alone_becomes_a_model(data: TrainingData) -> None:
-    alone = TrainingData.from_recordings(data.train[:1])
-    assert np.isfinite(trained(alone).facts['dynamics']['best'])
+    alone, told = TrainingData.from_recordings(data.train[:1]), list[str]()
+    facts = trained(alone, told).facts
+    assert np.isfinite(facts['dynamics']['best'])
+    assert told[0] == 'perception: 50 pictures'  # all, not three quarters
+    assert facts['perception']['measured_on'] == 'training'
 
 
 def test_pictures_of_another_size_are_told(data: TrainingData) -> None:

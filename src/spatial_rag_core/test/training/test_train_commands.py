@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import json
+import os
 from pathlib import Path
 
 from spatial_rag_core.cli import main
@@ -59,10 +60,11 @@ def test_checkpoint_and_bundle_are_the_same_model(folder: Path) -> None:
     assert facts['config']['transition']['hidden_dim'] == 16
 
 
-def test_the_card_names_model_command_seed_and_figures(folder: Path) -> None:
+def test_the_card_names_model_command_machine_seed_and_figures(folder: Path) -> None:
     text = (folder / 'artifacts/model.md').read_text()
     model_id = Bundle.load(folder / 'artifacts/model.pt').model_id
-    for fact in (model_id, 'Made by', '"seed": 3', 'with memory: 1 steps', 'train_maps'):
+    for fact in (model_id, 'Made by', '"seed": 3', 'with memory: 1 steps', 'train_maps',
+                 f'{os.cpu_count()} cores'):
         assert fact in text
 
 

@@ -104,7 +104,14 @@ def test_validation_is_the_last_quarter_and_never_what_is_learned_from(count: in
     if count < 4:
         assert {one.map_id for one in data.valid} == {one.map_id for one in data.train}
     assert data.remembered == data.train
+    assert data.shown == tuple(drives)
     assert data.facts == {'train_frames': len(train), 'valid_frames': len(valid)}
+
+
+def test_a_last_piece_of_a_moment_or_two_is_not_all_of_the_validation() -> None:
+    drives = [*(episode(number) for number in range(4)), episode(4, length=2)]
+    data = TrainingData.from_recordings(drives)
+    assert [len(one) for one in data.valid] == [20, 2]
 
 
 def test_a_slice_is_the_rows_of_its_recording() -> None:
@@ -122,6 +129,7 @@ def test_what_is_left_out_is_in_no_part_and_no_piece_leaps_over_it() -> None:
     pieces = (*data.train, *data.valid)
     assert stamps(pieces) == {1000.0 * drive + second for drive in (0, 1)
                               for second in (*range(8), *range(12, 20))}
+    assert stamps(data.shown) == stamps(pieces)
     assert all((np.diff(one.stamps) == 1.0).all() for one in pieces)
     assert data.facts['bags'] == ['a']
 
