@@ -12,9 +12,9 @@ import json
 import time
 from typing import Any
 
-from spatial_rag_core.data.policies import make_policy, POLICIES
-from spatial_rag_core.data.rooms2d import Rooms2D, Rooms2DConfig
-from spatial_rag_core.data.rooms2d_env import Rooms2DEnv
+from spatial_rag_core.data.exploring.policies import make_policy, POLICIES
+from spatial_rag_core.data.rooms.rooms2d import Rooms2D, Rooms2DConfig
+from spatial_rag_core.data.rooms.rooms2d_env import Rooms2DEnv
 
 import gymnasium as gym
 

@@ -18,8 +18,8 @@ import os
 import sys
 import time
 
-from spatial_rag_core.data.rooms2d import Rooms2D, Rooms2DConfig
-from spatial_rag_core.data.wander import WanderPolicy
+from spatial_rag_core.data.exploring.wander import WanderPolicy
+from spatial_rag_core.data.rooms.rooms2d import Rooms2D, Rooms2DConfig
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.index import Context, IndexRows
 from spatial_rag_core.models.untrained import untrained_model

@@ -11,8 +11,8 @@ from spatial_rag_bringup.defaults import model_file, state_folder
 from spatial_rag_bringup.memory_choice import memory_of_model
 from spatial_rag_bringup.parameter_values import choose, ParameterFile
 from spatial_rag_bringup.run_options import RunOptions
-from spatial_rag_core.data.bag_roles import BagRoles, find_roles, is_own_topic
-from spatial_rag_core.data.bag_source import BagSource
+from spatial_rag_core.data.bags.bag_roles import BagRoles, find_roles, is_own_topic
+from spatial_rag_core.data.bags.bag_source import BagSource
 from spatial_rag_core.errors import BagError
 
 from ament_index_python.packages import get_package_prefix

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from spatial_rag_core.data.bag_source import BagSource
+from spatial_rag_core.data.bags.bag_source import BagSource
 from spatial_rag_core.memory.journal import Journal
 
 import numpy as np

@@ -10,7 +10,7 @@ import re
 import sys
 
 from spatial_rag_core import __version__
-from spatial_rag_core.data import data_commands
+from spatial_rag_core.data.commands import data_commands
 from spatial_rag_core.errors import SpatialRagError
 from spatial_rag_core.evaluation import evaluation_commands, gain_commands, report_commands
 from spatial_rag_core.memory import memory_commands

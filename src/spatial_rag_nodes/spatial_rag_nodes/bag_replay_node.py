@@ -8,8 +8,8 @@ import math
 import threading
 import time
 
-from spatial_rag_core.data.bag_roles import is_own_topic
-from spatial_rag_core.data.bag_source import BagMessage, BagSource, BagTopic
+from spatial_rag_core.data.bags.bag_roles import is_own_topic
+from spatial_rag_core.data.bags.bag_source import BagMessage, BagSource, BagTopic
 from spatial_rag_core.errors import BagError
 from spatial_rag_core.streams.metrics import LatencyWindow
 from spatial_rag_nodes import qos, subscriber_wait

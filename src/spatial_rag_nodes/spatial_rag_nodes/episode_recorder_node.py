@@ -7,9 +7,9 @@ from pathlib import Path
 import time
 from typing import TYPE_CHECKING
 
-from spatial_rag_core.data.assembly_config import AssemblyConfig
-from spatial_rag_core.data.episode_assembler import EpisodeAssembler
-from spatial_rag_core.data.episode_run import RunLabels
+from spatial_rag_core.data.collecting.assembly_config import AssemblyConfig
+from spatial_rag_core.data.collecting.episode_assembler import EpisodeAssembler
+from spatial_rag_core.data.collecting.episode_run import RunLabels
 from spatial_rag_core.errors import EpisodeError
 from spatial_rag_core.records import Pose, Vector
 from spatial_rag_core.settings import Settings
@@ -33,7 +33,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 
 if TYPE_CHECKING:  # it brings h5py
-    from spatial_rag_core.data.episode_sink import EpisodeSink
+    from spatial_rag_core.data.episodes.episode_sink import EpisodeSink
 
 LOOK_PERIOD_SEC = 0.2
 SILENCE_SEC = 2.0
@@ -181,7 +181,7 @@ def _assembly_config(parameters: NodeParameters) -> AssemblyConfig:
 def _open_sink(path: Path, parameters: NodeParameters) -> EpisodeSink:
     """Raises EpisodeError where the file cannot be written, or h5py is not installed."""
     try:
-        from spatial_rag_core.data.episode_sink import EpisodeSink
+        from spatial_rag_core.data.episodes.episode_sink import EpisodeSink
     except ModuleNotFoundError as error:
         raise EpisodeError(f'{error}; a recorder needs what training needs: '
                            'pip install -r requirements/training.txt') from error

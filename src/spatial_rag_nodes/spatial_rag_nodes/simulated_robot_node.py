@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from spatial_rag_core.data.policies import make_policy, POLICIES
-from spatial_rag_core.data.rooms2d import Observation, Rooms2D, Rooms2DConfig
+from spatial_rag_core.data.exploring.policies import make_policy, POLICIES
+from spatial_rag_core.data.rooms.rooms2d import Observation, Rooms2D, Rooms2DConfig
 from spatial_rag_core.streams.metrics import RateWindow
 from spatial_rag_nodes import qos, subscriber_wait
 from spatial_rag_nodes.conversions import array_from_vector, msg_from_pose

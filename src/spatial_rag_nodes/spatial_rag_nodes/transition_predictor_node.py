@@ -96,7 +96,7 @@ class TransitionPredictorNode(Node):
         self._subscribe()
 
     def _motion_actions(self) -> MotionActions | None:
-        """The motion of the step that ended at a frame, as in training (data/model_steps.py)."""
+        """The motion of the step that ended at a frame, as in training (model_steps.py)."""
         if self._config['action_source'] != 'motion':
             return None
         return MotionActions(self._poses, self._config['action_dim'], self._config['pose_axes'],

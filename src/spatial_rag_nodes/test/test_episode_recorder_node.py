@@ -8,8 +8,8 @@ import signal
 import sys
 from typing import Any
 
-from spatial_rag_core.data.episode_file import EpisodeReader
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.episode_file import EpisodeReader
 from spatial_rag_core.records import Pose, Position
 from spatial_rag_nodes.conversions import array_from_vector, msg_from_pose, time_from_ns
 from spatial_rag_nodes.images import image_from_depth, image_from_rgb

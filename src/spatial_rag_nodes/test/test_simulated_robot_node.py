@@ -90,8 +90,8 @@ def test_the_robot_moves(probe: Any, start_node: Callable[..., Any]) -> None:
 
 def test_it_explores_a_changed_world_as_it_is_told(
         probe: Any, start_node: Callable[..., Any]) -> None:
-    from spatial_rag_core.data.policies import make_policy
-    from spatial_rag_core.data.rooms2d import Rooms2D, Rooms2DConfig
+    from spatial_rag_core.data.exploring.policies import make_policy
+    from spatial_rag_core.data.rooms.rooms2d import Rooms2D, Rooms2DConfig
     heard = listen(probe)
     start_node('simulated_robot_node', subscriptions_expected=5, seed=3, change_seed=1,
                slippery_zones=0, policy='random_walk', policy_seed=2)

@@ -10,8 +10,9 @@ from itertools import islice
 import multiprocessing
 from pathlib import Path
 
-from spatial_rag_core.data.episode_writer import EpisodeWriter, packed
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.episode_writer import EpisodeWriter, packed
+from spatial_rag_core.data.exploring.policies import make_policy
 from spatial_rag_core.data.generate_plan import (
     env_args_of,
     GenerateConfig,
@@ -19,8 +20,7 @@ from spatial_rag_core.data.generate_plan import (
     PlannedEpisode,
     recipe_of,
 )
-from spatial_rag_core.data.policies import make_policy
-from spatial_rag_core.data.rooms2d import Observation, Rooms2D
+from spatial_rag_core.data.rooms.rooms2d import Observation, Rooms2D
 from spatial_rag_core.data.worker_process import behave
 from spatial_rag_core.errors import ConfigurationError, EpisodeError
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from spatial_rag_core.data.episodes import Split, SPLITS
-from spatial_rag_core.data.policies import POLICIES
-from spatial_rag_core.data.rooms2d import Rooms2DConfig
-from spatial_rag_core.data.splits import map_seed_of, max_maps
+from spatial_rag_core.data.episodes.episode import Split, SPLITS
+from spatial_rag_core.data.episodes.splits import map_seed_of, max_maps
+from spatial_rag_core.data.exploring.policies import POLICIES
+from spatial_rag_core.data.rooms.rooms2d import Rooms2DConfig
 from spatial_rag_core.errors import ConfigurationError
 
 MIXED = 'mixed'

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import copy
 from dataclasses import replace
 
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.evaluation.gain_data import changed_tours
 from spatial_rag_core.evaluation.gain_models import GainTrial
 from spatial_rag_core.evaluation.open_loop import open_loop, OpenLoop

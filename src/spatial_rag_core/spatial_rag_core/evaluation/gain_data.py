@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from spatial_rag_core.data.episode_file import EpisodeReader
-from spatial_rag_core.data.episode_loading import load_episodes
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.episode_file import EpisodeReader
+from spatial_rag_core.data.episodes.episode_loading import load_episodes
 from spatial_rag_core.data.generate import drive, generate
-from spatial_rag_core.data.rooms2d import Rooms2D
+from spatial_rag_core.data.rooms.rooms2d import Rooms2D
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.evaluation.gain_config import GainConfig
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.evaluation.gain_config import GainConfig, LONG_HISTORY
 from spatial_rag_core.evaluation.gain_data import read_chosen, read_split
 from spatial_rag_core.evaluation.result_files import REMEDY

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spatial_rag_core.data.map_picture import draw_map
-from spatial_rag_core.data.room_map import RoomMap
+from spatial_rag_core.data.rooms.map_picture import draw_map
+from spatial_rag_core.data.rooms.room_map import RoomMap
 from spatial_rag_core.evaluation.gain_data import map_seed_of
 from spatial_rag_core.evaluation.gain_models import GainTrial
 from spatial_rag_core.evaluation.open_loop import open_loop

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, TYPE_CHECKING
 
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.errors import InputError
 from spatial_rag_core.evaluation.earlier_memories import EarlierMemories, pose_of, Seen
 from spatial_rag_core.evaluation.time_split import TimeSplit

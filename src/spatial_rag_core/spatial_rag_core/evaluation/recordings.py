@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.errors import InputError
 from spatial_rag_core.evaluation.image_folders import (
     is_image_folder,
@@ -65,7 +65,7 @@ def episode_of(pictures: PictureSet, action_dim: int, axes: BodyAxes = 'body') -
 
 def _from_bag(path: Path, arguments: argparse.Namespace,
               metadata: BundleMetadata) -> list[Episode]:
-    from spatial_rag_core.data.bag_episodes import episode_from_bag
+    from spatial_rag_core.data.collecting.bag_episodes import episode_from_bag
     return episode_from_bag(
         path, remap=dict(arguments.remap), rate_hz=arguments.rate_hz,
         image_size=metadata.image_size, action_dim=metadata.action_dim,
@@ -73,7 +73,7 @@ def _from_bag(path: Path, arguments: argparse.Namespace,
 
 
 def _from_file(path: Path, metadata: BundleMetadata) -> list[Episode]:
-    from spatial_rag_core.data.episode_file import EpisodeReader  # h5py
+    from spatial_rag_core.data.episodes.episode_file import EpisodeReader  # h5py
     with EpisodeReader(path) as reader:
         episodes = [reader.read(name) for name in reader.names()]
     for one in episodes:

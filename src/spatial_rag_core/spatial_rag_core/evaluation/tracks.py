@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from spatial_rag_core.data.episodes import Episode
-from spatial_rag_core.data.model_steps import moments_per_step, step_actions
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.model_steps import moments_per_step, step_actions
 from spatial_rag_core.evaluation.earlier_memories import Seen
 from spatial_rag_core.evaluation.time_split import TimeSplit
 from spatial_rag_core.models.imagined import History

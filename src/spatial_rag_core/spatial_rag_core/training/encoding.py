@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from spatial_rag_core.data.episodes import Episode
-from spatial_rag_core.data.model_steps import moments_per_step, step_actions
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.model_steps import moments_per_step, step_actions
 from spatial_rag_core.models.encoder import Encoder
 from spatial_rag_core.records import Vector
 from spatial_rag_core.training.latent_tracks import join_tracks, LatentTrack

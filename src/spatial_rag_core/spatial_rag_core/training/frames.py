@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.records import Vector
 from spatial_rag_core.spatial.pose_arrays import PoseArray

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from spatial_rag_core.data.episodes import ActionsFrom
+from spatial_rag_core.data.episodes.episode import ActionsFrom
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.records import Vector
 from spatial_rag_core.spatial.pose_arrays import PoseArray

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from spatial_rag_core.data.bag_episodes import episode_from_bag
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.collecting.bag_episodes import episode_from_bag
+from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.evaluation.time_split import TimeSplit
 from spatial_rag_core.training.training_config import TrainingConfig
 from spatial_rag_core.training.training_data import TrainingData

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from spatial_rag_core.data.episode_file import EpisodeReader
-from spatial_rag_core.data.episode_loading import load_episodes
-from spatial_rag_core.data.episodes import Episode, Split, SPLITS
+from spatial_rag_core.data.episodes.episode import Episode, Split, SPLITS
+from spatial_rag_core.data.episodes.episode_file import EpisodeReader
+from spatial_rag_core.data.episodes.episode_loading import load_episodes
 from spatial_rag_core.errors import TrainingError
 
 import numpy as np

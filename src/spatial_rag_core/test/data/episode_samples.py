@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from pathlib import Path
 
-from spatial_rag_core.data.episode_file import EpisodeReader, EpisodeWriter
-from spatial_rag_core.data.episodes import ACTIONS_FROM, Episode, Split, SPLITS
+from spatial_rag_core.data.episodes.episode import ACTIONS_FROM, Episode, Split, SPLITS
+from spatial_rag_core.data.episodes.episode_file import EpisodeReader, EpisodeWriter
 
 import numpy as np
 

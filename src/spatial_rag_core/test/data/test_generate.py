@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from spatial_rag_core.data import generate as generate_module
-from spatial_rag_core.data.episode_check import check
-from spatial_rag_core.data.episode_file import EpisodeReader
+from spatial_rag_core.data.episodes.episode_check import check
+from spatial_rag_core.data.episodes.episode_file import EpisodeReader
 from spatial_rag_core.data.generate import generate, simulate
 from spatial_rag_core.data.generate_plan import GenerateConfig, plan
-from spatial_rag_core.data.rooms2d import Rooms2D
+from spatial_rag_core.data.rooms.rooms2d import Rooms2D
 from spatial_rag_core.errors import ConfigurationError, EpisodeError
 
 import numpy as np

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from spatial_rag_core import cli
-from spatial_rag_core.data.episode_file import EpisodeWriter
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.episode_file import EpisodeWriter
 from spatial_rag_core.errors import InputError
 from spatial_rag_core.evaluation.block_bootstrap import block_mean
 from spatial_rag_core.evaluation.earlier_memories import EarlierMemories, pose_of, Seen

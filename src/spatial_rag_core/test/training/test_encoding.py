@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.models.encoder import EncoderConfig, TinyEncoder
 from spatial_rag_core.training.encoding import encode_episodes, encode_pictures
 

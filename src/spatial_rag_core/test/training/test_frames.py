@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.training.frames import FrameSet
 

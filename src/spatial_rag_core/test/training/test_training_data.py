@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from spatial_rag_core.data.episode_file import EpisodeWriter
-from spatial_rag_core.data.episodes import Episode
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.episode_file import EpisodeWriter
 from spatial_rag_core.errors import EpisodeError, TrainingError
 from spatial_rag_core.training.training_data import TrainingData
 

@@ -1,0 +1,1 @@
+"""Streams of a robot, live or recorded, put together into episodes."""

@@ -1,0 +1,1 @@
+"""Ways to explore the rooms."""

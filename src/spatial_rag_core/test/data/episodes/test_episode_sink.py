@@ -1,0 +1,91 @@
+"""Episodes are written behind the back of who makes them; a full disk is told and survived."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+import time
+from typing import Any
+
+from spatial_rag_core.data.episodes import episode_sink
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.episode_file import EpisodeReader
+from spatial_rag_core.data.episodes.episode_sink import EpisodeSink
+from spatial_rag_core.data.episodes.episode_writer import EpisodeWriter
+from spatial_rag_core.errors import EpisodeError
+
+import numpy as np
+import pytest
+
+append = EpisodeWriter.append
+
+
+def episode(number: int, map_id: str = 'hall') -> Episode:
+    poses = np.tile(np.array([0.0, 0, 0, 0, 0, 0, 1]), (4, 1))
+    return Episode('', np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 2), np.float32), poses,
+                   number * 10.0 + np.arange(4) / 20, 20.0, map_id, session=str(number))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def sessions(path: Path) -> list[str]:
+    with EpisodeReader(path) as reader:
+        return [one.session for one in reader.all_facts()]
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the disk is full, as its last element says; it is tried again at once."""
+    state = [True]
+
+    def append_or_fail(writer: EpisodeWriter, *words: Any) -> str:
+        if state[-1]:
+            raise EpisodeError('no space left on device')
+        return append(writer, *words)
+    monkeypatch.setattr(EpisodeWriter, 'append', append_or_fail)
+    monkeypatch.setattr(episode_sink, 'RETRY_SEC', 0.01)
+    return state
+
+
+def test_what_was_put_is_written_in_order_at_the_end_at_the_latest(tmp_path: Path) -> None:
+    sink = EpisodeSink(tmp_path / 'out.h5', 'train', {}, max_waiting=10)
+    for number in range(6):
+        sink.put(episode(number))
+    assert sink.close()
+    assert (sink.stored, sink.lost, sink.backlog) == (6, 0, 0)
+    assert sessions(tmp_path / 'out.h5') == list('012345')
+
+
+def test_a_full_disk_is_told_and_what_waited_is_written_when_there_is_room(
+        full: list[bool], tmp_path: Path) -> None:
+    sink = EpisodeSink(tmp_path / 'out.h5', 'train', {}, max_waiting=2)
+    for number in range(5):
+        sink.put(episode(number))
+    wait_until(lambda: sink.failure is not None)
+    assert 'no space left' in str(sink.failure)
+    assert (sink.backlog, sink.lost) == (2, 3)
+    full.append(False)
+    wait_until(lambda: sink.failure is None and not sink.backlog)
+    assert sink.close()
+    assert sessions(tmp_path / 'out.h5') == ['3', '4']
+
+
+@pytest.mark.usefixtures('full')
+def test_the_end_does_not_wait_for_a_full_disk(tmp_path: Path) -> None:
+    sink = EpisodeSink(tmp_path / 'out.h5', 'train', {})
+    sink.put(episode(0))
+    assert not sink.close(timeout_sec=10.0)
+    assert sink.backlog == 1
+
+
+def test_a_map_of_another_split_is_refused_at_birth(tmp_path: Path) -> None:
+    sink = EpisodeSink(tmp_path / 'out.h5', 'train', {})
+    sink.put(episode(0))
+    assert sink.close()
+    with pytest.raises(EpisodeError, match='map hall is in train already, test is asked for'):
+        EpisodeSink(tmp_path / 'out.h5', 'test', {}, 'hall')
