@@ -22,9 +22,8 @@ WITHOUT: Mapping[str, Mapping[str, Any]] = {
 LONGER = {'none_twice': 2, 'none_four': 4}
 """Trainings of `none` with so many times the steps: when does it get no better?"""
 
-TRAINED = ('memory', *LONGER, 'none', 'none_long', 'plain', 'pose_only', 'latent_only',
-           *WITHOUT)
-"""Variants with a training of their own."""
+COMPARED = ('memory', *LONGER, 'none', 'none_long', 'plain', 'pose_only', 'latent_only')
+"""Trained variants that every experiment compares."""
 
 CONTROLS = ('memory_empty', 'memory_wrong_map', 'memory_shuffled', 'memory_random')
 """The model with memory, given other memories than the robot's own."""
@@ -45,7 +44,7 @@ class GainConfig:
 
     sizes: training maps, ascending.  seeds: each draws other maps and other weights.
     horizons: steps ahead.  test_every: moments between two test windows.  tour_steps: moments of
-    the drives through a changed map.
+    the drives through a changed map.  ablations: whether each field is tried by its absence.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -61,6 +60,7 @@ class GainConfig:
     adaptation_maps: int = 8
     finetune_steps: tuple[int, ...] = (10, 30, 100, 300)
     finetune_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    ablations: bool = True
     training: TrainingConfig = field(default_factory=TrainingConfig)
     quick: bool = False
 
@@ -75,7 +75,8 @@ class GainConfig:
         """Minutes instead of hours, one seed: to see that it runs, and which way it points."""
         return cls(sizes=(4, 16, 64), seeds=(0,), valid_maps=6, test_maps=8,
                    perception_steps=300, dynamics_steps=500, adaptation_maps=4,
-                   finetune_steps=(10, 100), finetune_rates=(3e-4, 1e-3), quick=True)
+                   finetune_steps=(10, 100), finetune_rates=(3e-4, 1e-3), ablations=False,
+                   quick=True)
 
     @property
     def episodes(self) -> GenerateConfig:
@@ -90,13 +91,19 @@ class GainConfig:
         facts = asdict(self)
         for name in ('sizes', 'seeds', 'horizons', 'quick'):
             del facts[name]
-        return facts
+        return {**facts, 'transitions': {variant: asdict(self.transition(variant))
+                                         for variant in self.trained}}
 
     @property
     def sizes_of(self) -> dict[str, tuple[int, ...]]:
         """Which variants are tried at which sizes: most controls at the largest alone."""
         return {variant: self.sizes if variant in EVERYWHERE else self.sizes[-1:]
-                for variant in (*TRAINED, *CONTROLS, *UNTRAINED)}
+                for variant in (*self.trained, *CONTROLS, *UNTRAINED)}
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """Variants with a training of their own."""
+        return (*COMPARED, *(WITHOUT if self.ablations else ()))
 
     @property
     def test_fence(self) -> FenceConfig:

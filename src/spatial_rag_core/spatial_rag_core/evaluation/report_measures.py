@@ -61,7 +61,7 @@ class Measures:
         return (found[0], found[1]) if found else None
 
     def saved(self, step: int = MAIN_STEP, group: str = 'all') -> ExamplesSaved | None:
-        """Examples that memory saves against the better no-memory model with all of them."""
+        """Examples that memory saves against the best no-memory model with all of them."""
         sizes, full = self.sizes('memory'), self.full_size('none')
         if len(sizes) < 2 or full is None:
             return None

@@ -51,7 +51,7 @@ class CellResult:
     One trained model, or one control of it, on all test maps.
 
     sigma: (predicted, observed) RMS errors of groups of predictions, see calibration_pairs.
-    saturated: trained until the validation error fell no more; None: not known.
+    saturated: of `none`, whether four times its steps are no better than twice; None: not tried.
     """
 
     variant: str

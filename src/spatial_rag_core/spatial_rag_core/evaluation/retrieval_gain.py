@@ -16,12 +16,11 @@ from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.evaluation.gain_adaptation import HORIZON, measure_adaptation
 from spatial_rag_core.evaluation.gain_baselines import best_memory, nearest_memory
 from spatial_rag_core.evaluation.gain_config import (
+    COMPARED,
     CONTROLS,
     GainConfig,
     LONGER,
-    TRAINED,
     UNTRAINED,
-    WITHOUT,
 )
 from spatial_rag_core.evaluation.gain_models import GainTrial
 from spatial_rag_core.evaluation.gain_pictures import draw_examples
@@ -88,13 +87,13 @@ def run_job(job: Job) -> None:
     """Train and measure all variants of one seed at one size that are not there yet."""
     torch.set_num_threads(1)
     trial = GainTrial(job.config, job.folder, job.maps, job.seed)
-    _measure_variants(job, trial, [name for name in TRAINED if name not in WITHOUT])
+    _measure_variants(job, trial, COMPARED)
     if job.maps == job.config.sizes[-1]:
         if not (job.folder / 'adaptation' / f'{job.seed}.json').exists():
             measure_adaptation(trial).save(job.folder)
         if job.seed == job.config.seeds[0]:
             draw_examples(trial, job.folder)
-    _measure_variants(job, trial, WITHOUT)
+    _measure_variants(job, trial, job.config.trained[len(COMPARED):])
 
 
 def _measure_variants(job: Job, trial: GainTrial, variants: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.evaluation.asked_recording import AskedRecording
 from spatial_rag_core.models.bundle_metadata import BundleMetadata
 
 import numpy as np
@@ -126,22 +127,19 @@ def split_of(arguments: argparse.Namespace) -> TimeSplit | None:
 
 
 def unseen_in_training(models: Sequence[BundleMetadata], folds: Sequence[TimeSplit | None],
-                       recording: str) -> bool | None:
-    """
-    Whether the models were trained without what they are asked; None: they do not say.
-
-    recording: name of the file or folder that they are asked about; by such names a bundle tells
-    what it learned from.
-    """
-    told = [_unseen(models[min(number, len(models) - 1)], fold, recording)
+                       asked: AskedRecording) -> bool | None:
+    """Whether the models were trained without what they are asked; None: they do not say."""
+    told = [_unseen(models[min(number, len(models) - 1)], fold, asked)
             for number, fold in enumerate(folds)]
     return False if False in told else None if None in told else True
 
 
-def _unseen(model: BundleMetadata, fold: TimeSplit | None, recording: str) -> bool | None:
+def _unseen(model: BundleMetadata, fold: TimeSplit | None, asked: AskedRecording) -> bool | None:
     if not model.trained:
         return True
-    learned = model.training.get('data', {})
-    if recording not in (*learned.get('recordings', ()), learned.get('file')):
+    starts = asked.starts_in(model.training.get('data', {}))
+    if not starts:
         return None
-    return fold is not None and model.training.get('leave_out') == fold.facts()
+    if fold is None or model.training.get('leave_out') != fold.facts():
+        return False
+    return all(asked.begins_at(start, fold.guard_sec) for start in starts)

@@ -13,7 +13,7 @@ import zipfile
 from spatial_rag_core.errors import BundleError, ConfigurationError
 from spatial_rag_core.models.transition_config import TransitionConfig
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 METADATA_FILE = 'metadata.json'
 CREATE_HINT = 'spatial-rag bundle create-untrained'
 

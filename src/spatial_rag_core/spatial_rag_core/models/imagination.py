@@ -74,9 +74,9 @@ class Imagination(nn.Module):
         log_variances: list[torch.Tensor] = []
         choices: list[torch.Tensor] = []
         weights: list[torch.Tensor] = []
-        chosen = torch.zeros(len(z), 0, dtype=torch.int64)
-        mask = torch.zeros(len(z), 0, dtype=torch.bool)
-        evidence = z
+        chosen = torch.zeros(len(z), 0, dtype=torch.int64, device=z.device)
+        mask = torch.zeros(len(z), 0, dtype=torch.bool, device=z.device)
+        evidence = z.new_zeros(len(z), self.transition.hidden_dim)
         for index in range(actions.shape[1]):
             a = actions[:, index]
             h = self.transition.advance(z, a, hidden)

@@ -100,8 +100,8 @@ class Transition(nn.Module):
 
         z: [B, z_dim].  a: [B, action_dim].  retrieved: [B, K, z_dim]; K may be 0.
         mask: bool [B, K], True for a real memory; what other slots hold does not matter.
-        memory_pose: [B, K, 9], as seen from the robot now, see pose_arrays.py; what lies beyond
-        reach_m of where the step leads is not looked at, as in a rollout.
+        memory_pose: [B, K, 9], as seen from the robot now, see pose_arrays.py; a model that
+        reads poses does not look beyond reach_m of where the step leads, as in a rollout.
         memory_action: [B, K, action_dim].  hidden: [B, hidden_dim], None: at rest.
         """
         h = self.advance(z, a, hidden)
@@ -140,6 +140,8 @@ class Transition(nn.Module):
         """How far memories agree with the present latent, [B, hidden_dim]; see Agreement."""
         if self.agreement is None:
             return z.new_zeros(len(z), self.hidden_dim)
+        if not self.memory_pose:
+            memory_pose = torch.zeros_like(memory_pose)
         evidence: torch.Tensor = self.agreement(z, latents, memory_pose, mask)
         return evidence
 

@@ -61,7 +61,7 @@ class TransitionConfig:
                 f"lookup must be 'pose', 'latent' or 'once', got {self.lookup!r}")
 
     def plain(self) -> TransitionConfig:
-        """Return the bare formula in the same size: latents as keys and values, looked up once."""
+        """Return the bare formula, as wide: latents as keys and values, looked up once."""
         return replace(self, memory_pose=False, memory_action=False, pointer=False,
                        agreement=False, displacement=False, carry_state=False,
                        uncertainty=False, lookup='once')

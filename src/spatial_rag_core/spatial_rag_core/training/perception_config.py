@@ -23,10 +23,10 @@ class PerceptionConfig:
     validate_every, patience: steps between validations, and validations without a better one.
 
     A weight of 0 switches its term off.  reconstruction_weight: squared error of the picture.
-    edge_weight: absolute error of differences between pixels side by side.  place_weight: views
-    of the same place are nearer than others, at `temperature`; how much two are the same falls
-    with distance and angle, to 1/e at near_m [m], and at near_deg.  covariance_weight: the
-    numbers of a latent tell different things.
+    edge_weight: absolute error of differences between pixels side by side.  place_weight: of
+    the views in a batch those of the same place are nearest, at `temperature`; what share each is
+    due falls with distance and angle, to 1/e at near_m [m], and at near_deg.
+    covariance_weight: the numbers of a latent tell different things.
 
     latent_noise: deviation of what is added to a latent before it is decoded.  brightness,
     colour: deviation of the logarithm of the factors on a whole picture and on each channel.

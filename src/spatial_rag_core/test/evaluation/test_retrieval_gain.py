@@ -9,7 +9,7 @@ import sys
 import time
 
 from spatial_rag_core.errors import ConfigurationError, TrainingError
-from spatial_rag_core.evaluation.gain_config import CONTROLS, GainConfig, TRAINED, UNTRAINED
+from spatial_rag_core.evaluation.gain_config import CONTROLS, GainConfig, UNTRAINED
 from spatial_rag_core.evaluation.gain_data import (
     changed_tours,
     make_episodes,
@@ -58,7 +58,7 @@ def test_every_planned_cell_is_there_and_makes_a_report(results: Path, tmp_path:
     found = ExperimentResults.load(results)
     assert found.missing() == ()
     assert len(found.cells) == len(PLAN.cells())
-    assert {cell.variant for cell in found.cells} == {*TRAINED, *CONTROLS, *UNTRAINED}
+    assert {cell.variant for cell in found.cells} == {*CONFIG.trained, *CONTROLS, *UNTRAINED}
     assert len(found.adaptation) == 1
     Report.of(results).write_page(tmp_path / 'report.html')
     assert (tmp_path / 'report.html').stat().st_size > 10_000

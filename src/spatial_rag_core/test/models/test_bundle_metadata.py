@@ -53,14 +53,14 @@ def test_a_step_of_whole_seconds_comes_back(tmp_path: Path) -> None:
 
 
 def test_a_newer_format_asks_for_an_update(saved: Path) -> None:
-    path = with_metadata(saved, format_version=3, shape_of_things='to come')
-    with pytest.raises(BundleError, match=r'format 3 is newer than 2, .*update'):
+    path = with_metadata(saved, format_version=4, shape_of_things='to come')
+    with pytest.raises(BundleError, match=r'format 4 is newer than 3, .*update'):
         Bundle.load(path)
 
 
-def test_a_bundle_of_the_first_format_is_refused_with_the_remedy(saved: Path) -> None:
-    path = with_metadata(saved, format_version=1)
-    with pytest.raises(BundleError, match=f'{path}: .*format_version must be 2, got 1; make the '
+def test_a_bundle_of_an_older_format_is_refused_with_the_remedy(saved: Path) -> None:
+    path = with_metadata(saved, format_version=2)
+    with pytest.raises(BundleError, match=f'{path}: .*format_version must be 3, got 2; make the '
                                           f'bundle again .{CREATE} PATH'):
         Bundle.load(path)
 
@@ -93,7 +93,7 @@ def test_a_bundle_without_memory_takes_nothing_of_memories(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(('values', 'message'), [
-    ({'format_version': None}, 'format_version must be 2, got None'),
+    ({'format_version': None}, 'format_version must be 3, got None'),
     ({'z_dim': '4'}, "field z_dim must be int, got '4'"),
     ({'step_sec': 0.0}, 'step_sec must be > 0 s'),
     ({'step_sec': 1}, 'field step_sec must be float, got 1'),

@@ -135,6 +135,21 @@ def test_one_step_is_the_prediction_from_the_chosen_memories(rich: Bundle) -> No
     np.testing.assert_allclose(imagined.z[0, 0], z_next, **TOLERANCE)
 
 
+@pytest.mark.parametrize('carried', ['tiny, no pose', 'tiny, no action', 'tiny, no agreement'],
+                         indirect=True)
+def test_what_a_model_does_not_read_makes_no_difference_to_one_step(carried: Carried) -> None:
+    loaded, z, plans, given = carried[1], draw(Z), draw(1, 1, A, seed=1), bank(5)
+    imagined = loaded.rollout(z, plans, given)
+    rows = imagined.memory_rows[0, 0]
+    rows = rows[rows >= 0]
+    assert len(rows) == 5
+    reads = loaded.metadata
+    z_next = loaded.predict_next(z, plans[0, 0], given.z[rows],
+                                 given.pose[rows] if reads.uses_memory_pose else None,
+                                 given.action[rows] if reads.uses_memory_action else None)
+    np.testing.assert_allclose(imagined.z[0, 0], z_next, **TOLERANCE)
+
+
 @pytest.mark.parametrize('carried', ['tiny, no agreement'], indirect=True)
 def test_two_halves_with_the_first_as_history_are_the_whole(carried: Carried) -> None:
     loaded = carried[1]

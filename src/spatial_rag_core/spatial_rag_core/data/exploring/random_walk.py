@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from spatial_rag_core.data.exploring.steering import heading_of
 from spatial_rag_core.data.rooms.room_map import RoomMap
 from spatial_rag_core.records import Pose
+from spatial_rag_core.spatial.heading import heading_of
 
 import numpy as np
 from numpy.typing import NDArray

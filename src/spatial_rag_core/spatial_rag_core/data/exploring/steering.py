@@ -7,6 +7,7 @@ import math
 from spatial_rag_core.data.exploring.routes import Cell, cell_at, Routes, routes_to
 from spatial_rag_core.data.rooms.room_map import RoomMap
 from spatial_rag_core.records import Pose
+from spatial_rag_core.spatial.heading import heading_of
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +57,3 @@ class Steering:
         if cell not in self._routes:
             self._routes[cell] = routes_to(self._map, cell)
         return self._routes[cell]
-
-
-def heading_of(pose: Pose) -> float:
-    """Return the angle from the map's x axis to the robot's, to the left [rad]."""
-    return 2.0 * math.atan2(pose.orientation.z, pose.orientation.w)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from spatial_rag_core.data.exploring.steering import heading_of
 from spatial_rag_core.data.rooms.room_zones import WIND_LIMIT_M_S
 from spatial_rag_core.data.rooms.rooms2d import Observation, Rooms2D, Rooms2DConfig
 from spatial_rag_core.data.rooms.scene_picture import Scene
 from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.spatial.heading import heading_of
 
 import gymnasium as gym
 from gymnasium import spaces
