@@ -7,7 +7,7 @@ from pathlib import Path
 import time
 from typing import TYPE_CHECKING
 
-from spatial_rag_core.data.collecting.assembly_config import AssemblyConfig
+from spatial_rag_core.data.collecting.assembly_config import AssemblyConfig, meaning_of_actions
 from spatial_rag_core.data.collecting.episode_assembler import EpisodeAssembler
 from spatial_rag_core.data.collecting.episode_run import RunLabels
 from spatial_rag_core.errors import EpisodeError
@@ -185,5 +185,6 @@ def _open_sink(path: Path, parameters: NodeParameters) -> EpisodeSink:
     except ModuleNotFoundError as error:
         raise EpisodeError(f'{error}; a recorder needs what training needs: '
                            'pip install -r requirements/training.txt') from error
-    recipe = {'command': 'record', **{name: parameters[name] for name in _IN_RECIPE}}
+    recipe = {'command': 'record', **meaning_of_actions(parameters['action_source']),
+              **{name: parameters[name] for name in _IN_RECIPE}}
     return EpisodeSink(path, parameters['split'], recipe, parameters['map_id'])

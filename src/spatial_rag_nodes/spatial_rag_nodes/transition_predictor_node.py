@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.models.bundle import Bundle
+from spatial_rag_core.models.learned_actions import other_actions
 from spatial_rag_core.models.memory_bank import MemoryBank
 from spatial_rag_core.records import Vector
 from spatial_rag_core.settings import Settings
@@ -94,6 +95,8 @@ class TransitionPredictorNode(Node):
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._deadline.cancel()
         self._subscribe()
+        if told := other_actions(meta, parameters['action_source']):
+            self.get_logger().warning(told)
 
     def _motion_actions(self) -> MotionActions | None:
         """The motion of the step that ended at a frame, as in training (model_steps.py)."""

@@ -36,6 +36,9 @@ def declared(settings: Settings) -> tuple[Parameter, ...]:
         shared_parameters.action_dim(settings),
         *POSE_PARAMETERS,
         *ACTION_PARAMETERS,
+        Parameter('motion_window_sec', 0.2, 'For action_source motion: the action is the mean '
+                  'motion over so long before a frame; the step_sec of the model, as in training',
+                  's', 0.01, 5.0),
         Parameter('pose_wait_sec', 0.2, 'How long a latent waits for the pose after it', 's',
                   0.0, 10.0),
         *_ADMISSION_PARAMETERS,

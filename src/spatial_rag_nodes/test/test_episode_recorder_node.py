@@ -109,6 +109,8 @@ def test_actions_are_the_past_motion_where_asked(lab: Any, path: Path) -> None:
     (episode,) = rig.end()
     np.testing.assert_allclose(episode.actions[1:], [[1.0, 0.0]] * (len(episode) - 1), atol=1e-4)
     assert episode.actions_from == 'past motion'
+    with EpisodeReader(path) as reader:
+        assert reader.recipe['derived_actions'] == 'past motion'
 
 
 _WITHOUT_H5PY = """

@@ -9,9 +9,12 @@ import sqlite3
 import time
 from typing import Any
 
+from spatial_rag_core.data.episodes.episode import Episode
+from spatial_rag_core.data.episodes.model_steps import step_actions
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import Memory, Pose, Position, Quaternion
+from spatial_rag_core.streams.motion import past_motion
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_msgs.srv import ForgetMemories
 from spatial_rag_nodes.conversions import (
@@ -138,6 +141,22 @@ def test_actions_are_derived_from_the_motion_where_asked(lab: Any, path: Path) -
     rig.send_latent(T0_NS + 5 * STEP_NS)
     (memory,) = rig.memories(1)
     assert memory.action == pytest.approx([2.0, 0.0], abs=1e-4)
+
+
+def test_the_motion_of_a_memory_is_that_which_training_took(lab: Any, path: Path) -> None:
+    """A drive at changing speed; each memory has the mean over the step of 0.2 s before it."""
+    forward = [0.1 * step + 0.4 * math.sin(step / 3) for step in range(12)]
+    poses = [Pose(Position(x, 0.0), turned(0.0)) for x in forward]
+    drive = Episode('', np.zeros((12, 8, 8, 3), np.uint8), past_motion(poses, [0.05] * 11, 2),
+                    np.array([[*pose.position, *pose.orientation] for pose in poses]),
+                    np.arange(12) * 0.05, 20.0, actions_from='past motion')
+    rig = Rig(lab, path, action_source='motion')
+    for step, x in enumerate(forward):
+        rig.send_pose(T0_NS + step * STEP_NS, x)
+        rig.send_latent(T0_NS + step * STEP_NS)
+        rig.probe.spin(0.01)
+    found = [memory.action for memory in rig.memories(12)[4:]]
+    np.testing.assert_allclose(found, step_actions(drive, 4)[4:], atol=1e-4)
 
 
 def bad_pose(rig: Rig, case: str) -> None:

@@ -251,6 +251,16 @@ def test_actions_come_from_the_motion_of_the_step_before_where_asked(
     assert np.linalg.norm(answer - expected) < 0.1 * np.linalg.norm(answer - other)
 
 
+def test_a_model_of_past_motion_that_is_given_commands_is_told_at_start(
+        lab: Any, tmp_path: Path) -> None:
+    path = tmp_path / 'past.pt'
+    save_bundle(WorldModel(WorldModelConfig(EncoderConfig(), TransitionConfig())), path,
+                trained=True, training={'data': {'actions_from': 'past motion'}})
+    process = lab.start_node('transition_predictor_node', model_path=path)
+    output = process.wait_for_output('set action_source to motion, here and in memory_writer')
+    assert 'learned from past motion, action_source topic gives it commands' in output
+
+
 def test_without_a_retriever_a_fast_stream_is_still_predicted(lab: Any, bundle_path: Path) -> None:
     rig = Rig(lab, bundle_path, action_timeout_sec=3600.0)  # memories are awaited for 25 ms
     rig.act(0.1, 0.1)

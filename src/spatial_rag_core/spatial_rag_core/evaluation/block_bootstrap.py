@@ -16,6 +16,14 @@ Blocks = NDArray[np.int64]
 """[n]: equal for frames that are not independent of each other."""
 
 
+def interval_note(count: int, of: str) -> str:
+    """Tell where the intervals are from, or why there are none; of: what a block holds."""
+    blocks = f'{count} block{"s" * (count != 1)} of {of}'
+    if count < LEAST_BLOCKS:
+        return f'no intervals: {blocks}, it takes {LEAST_BLOCKS}; give a longer recording'
+    return f'in brackets: 95 % intervals, bootstrap over {blocks}'
+
+
 def block_mean(values: Numbers, blocks: Blocks, seed: int = 0) -> Interval:
     """Return the mean of values [n] and its 95 % interval; see block_ratio."""
     return block_ratio(values, np.ones(len(values)), blocks, seed)

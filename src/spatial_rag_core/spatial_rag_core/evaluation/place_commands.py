@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.evaluation.asked_recording import AskedRecording
 from spatial_rag_core.evaluation.recording_options import add_recording_options
 from spatial_rag_core.evaluation.time_split import (
     add_split_options,
@@ -116,12 +117,15 @@ def _right(arguments: argparse.Namespace, places: PictureSet, queries: PictureSe
 def _values(arguments: argparse.Namespace, trial: PlaceTrial, answers: Answers,
             bundles: list[Bundle]) -> dict[str, Any]:
     folds = [fold for fold in trial.folds if fold is not None]
+    models = [bundle.metadata for bundle in bundles]
+    places, queries = (AskedRecording.of(pictures.path, pictures.stamps)
+                       for pictures in (trial.places, trial.queries))
     return {
         'map': arguments.map, 'query': arguments.query, 'bundle': arguments.bundle,
         'model_id': [bundle.model_id for bundle in bundles],
-        'trained': all(bundle.metadata.trained for bundle in bundles),
-        'unseen_in_training': unseen_in_training(
-            [bundle.metadata for bundle in bundles], trial.folds, arguments.query.name),
+        'trained': all(model.trained for model in models),
+        'unseen_in_training': unseen_in_training(models, trial.folds, queries),
+        'map_unseen_in_training': unseen_in_training(models, [None] * len(models), places),
         'matches': arguments.matches,
         'radius_m': None if arguments.matches else arguments.radius_m,
         'angle_deg': None if arguments.matches else arguments.angle_deg,
@@ -179,11 +183,14 @@ def _facts(values: dict[str, Any]) -> list[str]:
 
 
 def _notes(values: dict[str, Any]) -> list[str]:
+    from spatial_rag_core.evaluation.block_bootstrap import interval_note
     model = SEEN_WORDS[values['unseen_in_training']] if values['trained'] else 'is not trained'
+    if values['split'] is None and values['map_unseen_in_training'] is False:
+        model += '; it was trained on the map'
     times = ', '.join(f'{name} {ms:.2f} ms' for name, ms in values['times_ms'].items())
     return [f'by chance recall@1 would be {100 * values["chance_at_1"]:.1f} %',
-            f'in brackets: 95 % intervals, bootstrap over {values["blocks"]} blocks of '
-            'neighbouring frames', f'the model {model}', f'a picture takes: {times}']
+            interval_note(values['blocks'], 'neighbouring frames'),
+            f'the model {model}', f'a picture takes: {times}']
 
 
 def _percent(one: dict[str, float], sign: str = '') -> str:

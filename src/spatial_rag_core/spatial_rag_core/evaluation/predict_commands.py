@@ -8,6 +8,7 @@ import math
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
+from spatial_rag_core.evaluation.asked_recording import AskedRecording
 from spatial_rag_core.evaluation.recording_options import add_recording_options
 from spatial_rag_core.evaluation.time_split import (
     add_split_options,
@@ -71,14 +72,17 @@ def _run(arguments: argparse.Namespace) -> None:
     from spatial_rag_core.evaluation.recordings import grouped, read_episodes
     from spatial_rag_core.models.bundle import Bundle
     bundle = Bundle.load(arguments.bundle)
-    recordings = grouped(read_episodes(arguments.path, arguments, bundle.metadata))
+    episodes = read_episodes(arguments.path, arguments, bundle.metadata)
     with progress(arguments, 'predicting', 'windows') as on_progress:
-        found = foresee(bundle, recordings, fence, split, arguments.max_windows, on_progress)
-    values = _values(arguments, bundle, found)
+        found = foresee(bundle, grouped(episodes), fence, split, arguments.max_windows,
+                        on_progress)
+    asked = [AskedRecording.of(arguments.path, one.stamps) for one in episodes]
+    values = _values(arguments, bundle, found, asked)
     report(arguments, values, _text(values))
 
 
-def _values(arguments: argparse.Namespace, bundle: Bundle, found: Foresight) -> dict[str, Any]:
+def _values(arguments: argparse.Namespace, bundle: Bundle, found: Foresight,
+            asked: list[AskedRecording]) -> dict[str, Any]:
     from spatial_rag_core.evaluation.predict_recording import block_sec_of
     had = found.memories > 0
     split = split_of(arguments)
@@ -86,8 +90,7 @@ def _values(arguments: argparse.Namespace, bundle: Bundle, found: Foresight) -> 
     return {
         'path': arguments.path, 'bundle': arguments.bundle, 'model_id': bundle.model_id,
         'trained': bundle.metadata.trained, 'step_sec': bundle.metadata.step_sec,
-        'unseen_in_training': unseen_in_training(
-            [bundle.metadata], [split], arguments.path.name),
+        'unseen_in_training': unseen_in_training([bundle.metadata], [split], *asked),
         'split': None if split is None else split.facts(),
         'min_age_sec': arguments.min_age_sec,
         'mean_memories': float(found.memories[had].mean()) if had.any() else 0.0,
@@ -116,7 +119,8 @@ def _relative(errors: Errors, group: Foresight) -> dict[str, Any]:
 
 
 def _text(values: dict[str, Any]) -> str:
-    windows = values['windows']
+    from spatial_rag_core.evaluation.block_bootstrap import interval_note
+    windows, a_block = values['windows'], f'{values["block_sec"]:g} s'
     lines = [f'recording  {values["path"]}, steps of {values["step_sec"]:g} s',
              f'windows    {windows["all"]}, {windows["with_memories"]} of them with memories '
              f'(at least {values["min_age_sec"]:g} s old; {values["mean_memories"]:.0f} on '
@@ -124,7 +128,7 @@ def _text(values: dict[str, Any]) -> str:
     for group, title in (('all', 'all windows'), ('with_memories', 'windows with memories')):
         if windows[group]:
             lines += ['', f'{title}: squared error relative to copying the last frame',
-                      _table(values, group)]
+                      _table(values, group), interval_note(values['blocks'][group], a_block)]
     return '\n'.join([*lines, '', *_notes(values)])
 
 
@@ -145,16 +149,7 @@ def _table(values: dict[str, Any], group: str) -> str:
 def _notes(values: dict[str, Any]) -> list[str]:
     model = SEEN_WORDS[values['unseen_in_training']] if values['trained'] else 'is not trained'
     return ['RMS of latents in their own unit, of pictures in brightness 0 to 1',
-            _intervals(values),
             f'the model {model}']
-
-
-def _intervals(values: dict[str, Any]) -> str:
-    from spatial_rag_core.evaluation.block_bootstrap import LEAST_BLOCKS
-    blocks = f'{values["blocks"]["all"]} blocks of {values["block_sec"]:g} s'
-    if values['blocks']['all'] < LEAST_BLOCKS:
-        return f'no intervals: {blocks}, it takes {LEAST_BLOCKS}; give a longer recording'
-    return f'in brackets: 95 % intervals, bootstrap over {blocks}'
 
 
 def _cell(one: dict[str, float]) -> str:

@@ -127,10 +127,14 @@ def split_of(arguments: argparse.Namespace) -> TimeSplit | None:
 
 
 def unseen_in_training(models: Sequence[BundleMetadata], folds: Sequence[TimeSplit | None],
-                       asked: AskedRecording) -> bool | None:
-    """Whether the models were trained without what they are asked; None: they do not say."""
-    told = [_unseen(models[min(number, len(models) - 1)], fold, asked)
-            for number, fold in enumerate(folds)]
+                       *asked: AskedRecording) -> bool | None:
+    """
+    Whether the models were trained without what they are asked; None: they do not say.
+
+    asked: what the folds divide, each from its own first stamp on.
+    """
+    told = [_unseen(models[min(number, len(models) - 1)], fold, one)
+            for number, fold in enumerate(folds) for one in asked]
     return False if False in told else None if None in told else True
 
 

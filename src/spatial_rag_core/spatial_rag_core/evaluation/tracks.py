@@ -27,8 +27,8 @@ class Track:
     """
     An episode in latents: what a prediction starts from, and what it should have been.
 
-    every: frames in a step.  z: float32 [T, z_dim].  actions: float32 [T, action_dim], of the
-    step that begins at each frame, see step_actions.
+    every: frames in a step.  z: float32 [T, z_dim].  actions: float32 [T, action_dim], of a
+    step as it stands at each frame: see the episode's actions_from, and step_actions.
     """
 
     episode: Episode
@@ -77,7 +77,7 @@ class Track:
         return History(self.z[rows], self.actions[rows])
 
     def plan(self, start: int) -> Vector:
-        """Return what was done from a frame on, float32 [STEPS_AHEAD[-1], action_dim]."""
+        """Return the actions of the steps from a frame on, [STEPS_AHEAD[-1], action_dim]."""
         return self.actions[start:start + STEPS_AHEAD[-1] * self.every:self.every]
 
     def ahead(self, start: int) -> NDArray[np.int64]:

@@ -134,7 +134,8 @@ class Bundle:
         Imagine B futures of T steps from one latent.
 
         actions: float32 [B, T, action_dim].  bank: the memories around the robot, as seen from
-        it; they are looked up again at each imagined pose.  Raises LatentError, ActionError.
+        it; they are looked up again at each imagined pose.  For a model of past motion
+        actions[:, 0] is the motion that led to now.  Raises LatentError, ActionError.
         """
         with torch.inference_mode():
             found = self._network.rollout(*self._inputs.of_rollout(z, actions, bank, history))

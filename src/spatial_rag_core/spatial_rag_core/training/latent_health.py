@@ -17,7 +17,9 @@ APART_SEC = 5.0
 """Views of one drive nearer in time than this are not looked up."""
 _DEAD = 0.05
 _POOR_SHARE = 0.25
-_ENOUGH = 4.0  # position and heading: of a short recording a good latent tells little more
+_ENOUGH = 4.0  # position and heading take four (x, y, cos, sin), in every data set
+_MOST_QUERIES = 2000
+_QUERIES_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class PlaceFigures:
     How well the nearest latent finds the place again, among views of the same map.
 
     recall_at_1: share of queries whose nearest latent, of another time, is within HIT_M and
-    HIT_DEG; nan where no view was seen twice.  queries: those for which there is such a view.
+    HIT_DEG; nan where no view was seen twice.  queries: those for which there is such a view;
+    of a map at most _MOST_QUERIES are tried, evenly taken, each among all of its views.
     near_far_auc: how often a view of the same place is nearer than one of another, 0.5 by chance.
     """
 
@@ -90,21 +93,31 @@ def place_figures(z: Vector, frames: FrameSet) -> PlaceFigures:
     aucs: list[float] = []
     for index in np.unique(frames.map_index):
         rows = np.flatnonzero(frames.map_index == index)
-        hit, auc = _figures_of_map(z[rows], frames.take(rows))
-        hits.append(hit)
-        aucs.extend(auc)
+        views = frames.take(rows)
+        for asked in _queries(len(rows)):
+            hit, auc = _figures_of(asked, z[rows], views)
+            hits.append(hit)
+            aucs.extend(auc)
     found = np.concatenate(hits)
     return PlaceFigures(float(found.mean()) if len(found) else math.nan,
                         float(np.mean(aucs)) if aucs else math.nan, len(found))
 
 
-def _figures_of_map(z: Vector, frames: FrameSet) -> tuple[np.ndarray, list[float]]:
-    """Hit or miss of each query, and the area for each."""
-    distance = (np.square(z).sum(1)[:, None] + np.square(z).sum(1)[None] - 2.0 * z @ z.T)
-    apart_m, angle = separations(frames.poses, frames.poses)
+def _queries(views: int) -> list[np.ndarray]:
+    """Rows to ask about, in chunks: memory and time go with the views, not with their pairs."""
+    asked = np.linspace(0, views - 1, min(views, _MOST_QUERIES)).round().astype(np.int64)
+    return np.array_split(asked, -(-len(asked) // _QUERIES_AT_ONCE))
+
+
+def _figures_of(asked: np.ndarray, z: Vector,
+                views: FrameSet) -> tuple[np.ndarray, list[float]]:
+    """Hit or miss of each query among some views of one map, and the area for each."""
+    squares = np.square(z).sum(axis=1)
+    distance = squares[asked, None] + squares - 2.0 * z[asked] @ z.T
+    apart_m, angle = separations(views.poses[asked], views.poses)
     is_near = (apart_m <= HIT_M) & (angle <= math.radians(HIT_DEG))
-    later = np.abs(frames.stamps[:, None] - frames.stamps[None]) >= APART_SEC
-    allowed = later | (frames.episode_index[:, None] != frames.episode_index[None])
+    later = np.abs(views.stamps[asked, None] - views.stamps) >= APART_SEC
+    allowed = later | (views.episode_index[asked, None] != views.episode_index)
     queries = np.flatnonzero((is_near & allowed).any(axis=1))
     best = np.where(allowed, distance, np.inf)[queries].argmin(axis=1)
     return is_near[queries, best], [

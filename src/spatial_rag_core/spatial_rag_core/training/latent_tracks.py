@@ -13,17 +13,20 @@ from spatial_rag_core.spatial.pose_arrays import PoseArray
 import numpy as np
 from numpy.typing import NDArray
 
+COLLECT_ANEW = 'collect all of them anew, into another file, with --actions motion'
+"""The remedy where some drives tell commands and others past motion."""
+
 
 @dataclass(frozen=True, eq=False)
 class LatentTrack:
     """
     All that was seen of one map, N moments in order of time, of one drive or several.
 
-    z: float32 [N, z_dim].  actions: float32 [N, A], of a step from each moment on.
+    z: float32 [N, z_dim].  actions: float32 [N, A], of a step as it stands at each moment:
+    what actions_from says, see Episode and step_actions.
     poses: float64 [N, 7].  stamps: float64 [N] [s], ascending.  drives: int64 [N], which drive a
     moment belongs to.  is_asked: bool [N]; windows begin only where it is True, the rest is only
-    remembered.  stride: moments from one step of the world model to the next.  actions_from: see
-    Episode, and step_actions.
+    remembered.  stride: moments from one step of the world model to the next.
     """
 
     map_id: str
@@ -96,8 +99,8 @@ def _joined(drives: Sequence[LatentTrack]) -> LatentTrack:
                                 'ACTION_DIM')
         if other.actions_from != first.actions_from:
             raise TrainingError(f'map {first.map_id}: the actions of one drive are '
-                                f'{first.actions_from}, of another {other.actions_from}; collect '
-                                'both with --actions motion')
+                                f'{first.actions_from}, of another {other.actions_from}; '
+                                f'{COLLECT_ANEW}')
     number = np.concatenate([np.full(len(drive), index) for index, drive in enumerate(drives)])
     joined = {name: np.concatenate([getattr(drive, name) for drive in drives])
               for name in ('z', 'actions', 'poses', 'stamps', 'is_asked')}

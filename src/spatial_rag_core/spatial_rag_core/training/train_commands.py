@@ -33,6 +33,7 @@ def register(groups: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
             'USE_TINY_MODELS size the model; --config says everything else.', 78),
         epilog='examples:\n  spatial-rag train --data data/rooms2d.h5\n'
                '  spatial-rag train --bag tour.mcap --out artifacts/home.pt\n'
+               '  spatial-rag train --bag monday --bag tuesday --map-id home\n'
                '  spatial-rag train --config my.yaml --resume\n'
                '  USE_TINY_MODELS=false spatial-rag train --encoder-weights resnet18.pth',
         formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -50,6 +51,9 @@ def _add_sources(command: argparse.ArgumentParser) -> None:
                         help=f'episodes, see `spatial-rag data` (default: {EPISODES})')
     source.add_argument('--bag', type=Path, action='append', metavar='BAG',
                         help='learn from a recording alone; may be repeated')
+    command.add_argument('--map-id', metavar='NAME',
+                         help='the recordings are of one place, their poses in one map frame; '
+                              'without it each is a place of its own')
     command.add_argument('--config', type=Path, metavar='FILE',
                          help='YAML; what it does not say is as printed by --print-config')
     command.add_argument('--print-config', action='store_true',
@@ -123,7 +127,11 @@ def _data(arguments: argparse.Namespace, config: TrainingConfig) -> TrainingData
     split = split_of(arguments)
     if arguments.bag:
         return data_from_bags(arguments.bag, config, split, rate_hz=arguments.rate_hz,
-                              remap=dict(arguments.remap), pose_axes=arguments.axes)
+                              remap=dict(arguments.remap), pose_axes=arguments.axes,
+                              map_id=arguments.map_id)
+    if arguments.map_id is not None:
+        raise ConfigurationError('--map-id is for --bag; a file of episodes names its maps: '
+                                 'give it to `spatial-rag data collect`')
     if split is not None:
         raise ConfigurationError('--leave-out-sec is for --bag; a file of episodes has its test '
                                  'maps')

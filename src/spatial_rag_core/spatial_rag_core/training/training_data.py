@@ -11,11 +11,13 @@ from spatial_rag_core.data.episodes.episode import Episode, Split, SPLITS
 from spatial_rag_core.data.episodes.episode_file import EpisodeReader
 from spatial_rag_core.data.episodes.episode_loading import load_episodes
 from spatial_rag_core.errors import TrainingError
+from spatial_rag_core.training.latent_tracks import COLLECT_ANEW
 
 import numpy as np
 from numpy.typing import NDArray
 
 _VALIDATION_SHARE = 0.25
+_NEAR_SHARE = 0.1
 
 Keep = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 """Which moments of a recording may be learned from, by their stamps [T]."""
@@ -26,6 +28,7 @@ class TrainingData:
     """
     Episodes to learn from, to stop by, and to judge by; test may be empty.
 
+    Raises TrainingError where the actions of some are commands and of others past motion.
     remembered: what episodes of `valid` may remember beside themselves.  shown: pictures that
     perception learns from and stops by; none: those of `train`, and it stops by `valid`.
     facts: where they are from, for the model card.
@@ -37,6 +40,12 @@ class TrainingData:
     remembered: tuple[Episode, ...] = ()
     shown: tuple[Episode, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        kinds = sorted({one.actions_from for one in (*self.train, *self.valid, *self.test)})
+        if len(kinds) > 1:
+            raise TrainingError(f'the actions of some drives are {kinds[0]}, of others {kinds[1]}'
+                                f'; {COLLECT_ANEW}, and train with --data')
 
     @classmethod
     def from_file(cls, path: Path, on_damage: Callable[[str], None]) -> TrainingData:
@@ -52,7 +61,8 @@ class TrainingData:
         if not parts['valid']:
             raise TrainingError(f'{path}: has no episodes for validation; generate with '
                                 '--valid-maps, or collect some with --split valid')
-        return cls(**parts, facts={'file': path.name, **{
+        return cls(**parts, facts={
+            'file': path.name, 'actions_from': parts['valid'][0].actions_from, **{
             f'{split}_maps': len({one.map_id or one.name for one in episodes})
             for split, episodes in parts.items()}, **{
             f'{split}_frames': sum(map(len, episodes)) for split, episodes in parts.items()}})
@@ -61,36 +71,49 @@ class TrainingData:
     def from_recordings(cls, episodes: Sequence[Episode], keep: Keep | None = None,
                         **facts: Any) -> TrainingData:
         """
-        Learn from three quarters of the recordings and stop by the rest, the last.
+        Learn from three quarters of the recordings and stop by the rest, the last in time.
 
         Perception is shown all that is kept: these are the places it has to find again.
         keep: moments that may be learned from; others are in no part. Raises TrainingError
         where nothing is left.
         """
-        kept = [part for one in episodes for part in _kept_parts(one, keep)]
+        kept = [part for one in sorted(episodes, key=lambda one: float(one.stamps[0]))
+                for part in _kept_parts(one, keep)]
         train, valid = _split(kept)
         if not train or not valid:
             raise TrainingError('the recordings leave nothing to learn from; record longer, or '
                                 'leave out less')
         return cls(train, valid, remembered=train, shown=tuple(kept), facts={
-            **facts, 'train_frames': sum(map(len, train)),
-            'valid_frames': sum(map(len, valid))})
+            **facts, 'actions_from': valid[0].actions_from,
+            'train_frames': sum(map(len, train)), 'valid_frames': sum(map(len, valid))})
 
 
 def _split(kept: Sequence[Episode]) -> tuple[tuple[Episode, ...], tuple[Episode, ...]]:
     """
     Divide pieces: the last ones, which hold about a quarter of the moments, are second.
 
-    Of fewer than four it is the last quarter of each.
+    Where no end of a piece is near that, one is cut.  Of fewer than four it is the last quarter
+    of each.
     """
     if len(kept) >= 4:
-        ends = np.cumsum([len(one) for one in kept])
-        cut = 1 + int(np.abs(ends - ends[-1] * (1.0 - _VALIDATION_SHARE))[:-1].argmin())
-        return tuple(kept[:cut]), tuple(kept[cut:])
+        return _split_of_many(kept)
     cuts = [round(len(one) * (1.0 - _VALIDATION_SHARE)) for one in kept]
     return (tuple(one.part(0, cut) for one, cut in zip(kept, cuts, strict=True) if cut),
             tuple(one.part(cut, len(one)) for one, cut in zip(kept, cuts, strict=True)
                   if cut < len(one)))
+
+
+def _split_of_many(kept: Sequence[Episode]) -> tuple[tuple[Episode, ...], tuple[Episode, ...]]:
+    ends = np.cumsum([len(one) for one in kept])
+    goal = round(ends[-1] * (1.0 - _VALIDATION_SHARE))
+    nearest = int(np.abs(ends[:-1] - goal).argmin())
+    if abs(ends[nearest] - goal) <= _NEAR_SHARE * ends[-1]:
+        return tuple(kept[:nearest + 1]), tuple(kept[nearest + 1:])
+    number = int(np.searchsorted(ends, goal))
+    one = kept[number]
+    cut = goal - int(ends[number]) + len(one)
+    return ((*kept[:number], one.part(0, cut)),
+            (one.part(cut, len(one)), *kept[number + 1:]))
 
 
 def _read(path: Path, split: Split, on_damage: Callable[[str], None]) -> tuple[Episode, ...]:

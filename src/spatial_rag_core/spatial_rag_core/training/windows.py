@@ -9,7 +9,7 @@ from typing import NamedTuple
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.models.imagination import Bank
 from spatial_rag_core.spatial.pose_arrays import poses_seen_from_each
-from spatial_rag_core.training.latent_tracks import LatentTrack
+from spatial_rag_core.training.latent_tracks import COLLECT_ANEW, LatentTrack
 from spatial_rag_core.training.map_memory import bank_rows, FenceConfig
 
 import numpy as np
@@ -121,6 +121,10 @@ def _check_alike(tracks: Sequence[LatentTrack]) -> None:
         widths = sorted({getattr(track, name).shape[1] for track in tracks})
         if len(widths) > 1:
             raise TrainingError(f'{name} of {widths} numbers on different maps; {remedy}')
+    kinds = sorted({track.actions_from for track in tracks})
+    if len(kinds) > 1:
+        raise TrainingError(f'the actions are {kinds[0]} on one map, {kinds[1]} on another; '
+                            f'{COLLECT_ANEW}')
 
 
 def _tensor(array: NDArray[np.floating]) -> torch.Tensor:

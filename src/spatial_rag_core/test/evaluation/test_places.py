@@ -4,6 +4,7 @@ from collections.abc import Callable
 import json
 import math
 from pathlib import Path
+import shutil
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,8 @@ from spatial_rag_core.evaluation.places import (
     PlaceTolerance,
 )
 from spatial_rag_core.evaluation.time_split import TimeSplit
-from spatial_rag_core.models.untrained import create_untrained_bundle
+from spatial_rag_core.models.bundle_file import save_bundle
+from spatial_rag_core.models.untrained import create_untrained_bundle, untrained_model
 from spatial_rag_core.settings import Settings
 
 import cv2
@@ -251,6 +253,23 @@ def test_the_table_says_the_same_for_people(
     assert 'within 0.25 m and 20 deg' in text
     assert '32x24 grey (cosine)' in text
     assert 'the model is not trained' in text
+    assert 'no intervals: 1 block of neighbouring frames, it takes 5' in text
+    assert 'in brackets' not in text
+
+
+@pytest.mark.parametrize(('learned', 'note'), [
+    ('tour', 'the model was trained on this recording'),
+    ('map', 'the model does not say whether it saw these pictures in training; '
+            'it was trained on the map\n')])
+def test_a_model_that_learned_from_the_query_or_from_the_map_is_told(
+        learned: str, note: str, tour: Path, tmp_path: Path,
+        capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(tour, tmp_path / 'map')
+    save_bundle(untrained_model(Settings()), tmp_path / 'model.pt', trained=True,
+                training={'data': {'recordings': [learned], 'recorded_sec': [[100.0, 105.9]]}})
+    assert cli.main(['evaluate', 'places', '--map', str(tmp_path / 'map'), '--query', str(tour),
+                     '--bundle', str(tmp_path / 'model.pt')]) == 0
+    assert note in capsys.readouterr().out
 
 
 def test_two_folders_are_judged_by_a_list_of_matches(

@@ -285,11 +285,23 @@ def test_a_model_that_learned_from_the_recording_is_not_judged_without_a_word(
     with EpisodeWriter(tmp_path / 'tour.h5') as writer:
         writer.append(episode(60, side=64), 'test')
     save_bundle(untrained_model(Settings()), tmp_path / 'model.pt', trained=True,
-                training={'data': {'recordings': ['tour.h5']}})
+                training={'data': {'file': 'tour.h5'}})
     words = [str(tmp_path / 'tour.h5'), '--bundle', str(tmp_path / 'model.pt')]
     assert predicted(capsys, *words)['unseen_in_training'] is False
     assert cli.main(['evaluate', 'predict', *words]) == 0
     assert 'the model was trained on this recording' in capsys.readouterr().out
+
+
+def test_windows_that_lose_their_intervals_are_told_beside_those_that_keep_them(
+        tmp_path: Path, bundle_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with EpisodeWriter(tmp_path / 'e.h5') as writer:
+        writer.append(episode(540, side=64), 'test')
+    assert cli.main(['evaluate', 'predict', str(tmp_path / 'e.h5'), '--bundle', str(bundle_path),
+                     '--min-age-sec', '25', '--max-windows', '40']) == 0
+    every, with_memories = capsys.readouterr().out.split('windows with memories:')
+    assert 'in brackets: 95 % intervals, bootstrap over 6 blocks of 10 s' in every
+    assert 'no intervals: 4 blocks of 10 s, it takes 5; give a longer recording' in with_memories
+    assert 'in brackets' not in with_memories
 
 
 def test_memories_of_the_last_second_are_refused(

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.evaluation.asked_recording import AskedRecording
 from spatial_rag_core.evaluation.time_split import (
     add_split_options,
     split_of,
@@ -101,12 +102,14 @@ def test_a_fold_without_stretches_is_refused() -> None:
 
 
 def told(*models: dict[str, Any] | None, folds: tuple[TimeSplit | None, ...],
-         recording: str = 'tour') -> bool | None:
+         recording: str = 'tour', starts: tuple[float, ...] = (100.0,)) -> bool | None:
     """Of models that learned from 'tour', 'home' and 'all.h5'; None: one that is not trained."""
-    data = {'recordings': ['tour', 'home'], 'file': 'all.h5'}
+    data = {'recordings': ['tour', 'home'], 'recorded_sec': [[100.0, 200.0], [300.0, 400.0]],
+            'file': 'all.h5'}
     return unseen_in_training(
         [SimpleNamespace(trained=facts is not None, training={'data': data, **(facts or {})})
-         for facts in models], folds, recording)
+         for facts in models], folds,
+        *(AskedRecording(frozenset([recording]), start, 350.0) for start in starts))
 
 
 def test_a_model_is_clean_only_for_the_fold_that_its_training_left_out() -> None:
@@ -117,6 +120,15 @@ def test_a_model_is_clean_only_for_the_fold_that_its_training_left_out() -> None
     assert told(facts, folds=split.folds()) is False
     assert told(*({'leave_out': fold.facts()} for fold in split.folds()),
                 folds=split.folds()) is True
+
+
+def test_the_fold_of_a_whole_recording_does_not_clear_a_part_whose_stretches_lie_elsewhere(
+        ) -> None:
+    split = TimeSplit()
+    facts = {'leave_out': split.facts()}
+    assert told(facts, folds=(split,), starts=(102.0,)) is False
+    assert told(facts, folds=(split,), starts=(100.0, 102.0)) is False
+    assert told(facts, folds=(split,), starts=(100.0 + split.guard_sec,)) is True
 
 
 @pytest.mark.parametrize('recording', ['tour', 'home', 'all.h5'])

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+import tracemalloc
 
+from spatial_rag_core.training import latent_health as module
 from spatial_rag_core.training.frames import FrameSet
 from spatial_rag_core.training.latent_health import (
     effective_rank,
@@ -79,3 +81,31 @@ def test_a_view_of_the_same_moment_does_not_count(make_frames: MakeFrames) -> No
 def test_places_seen_once_give_no_figure(make_frames: MakeFrames) -> None:
     few = make_frames(1, 60).take(np.array([0, 10, 20]))
     assert np.isnan(place_figures(few.poses.astype(np.float32), few).recall_at_1)
+
+
+def test_queries_in_chunks_find_what_queries_at_once_find(
+        make_frames: MakeFrames, monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = make_frames(2, 60)
+    z = RNG.normal(size=(120, 8)).astype(np.float32)
+    at_once = place_figures(z, frames)
+    monkeypatch.setattr(module, '_QUERIES_AT_ONCE', 7)
+    assert place_figures(z, frames) == at_once
+
+
+def test_of_a_long_map_some_views_are_asked_about_among_all(
+        make_frames: MakeFrames, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, '_MOST_QUERIES', 10)
+    frames = make_frames(2, 60)
+    some = place_figures(frames.poses.astype(np.float32), frames)
+    assert (some.queries, some.recall_at_1) == (20, 1.0)
+
+
+def test_a_long_recording_takes_memory_by_its_views_not_by_their_pairs(
+        make_frames: MakeFrames) -> None:
+    frames = make_frames(1, 3000)
+    z = RNG.normal(size=(3000, 8)).astype(np.float32)
+    tracemalloc.start()
+    place_figures(z, frames)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 4 * 3000 ** 2  # of all pairs not even the distances fit in

@@ -40,7 +40,8 @@ def test_a_memorys_past_motion_is_its_own() -> None:
 
 def test_drives_with_commands_and_without_are_not_joined() -> None:
     with pytest.raises(TrainingError, match='one drive are commands, of another past motion; '
-                                            'collect both with --actions motion'):
+                                            'collect all of them anew, into another file, with '
+                                            '--actions motion'):
         join_tracks([drive(), dataclasses.replace(drive(begin_sec=500.0),
                                                   actions_from='past motion')])
 

@@ -98,6 +98,7 @@ def test_json_holds_what_the_card_holds(folder: Path,
 @pytest.mark.parametrize(('words', 'message'), [
     (['--data', 'missing.h5'], 'missing.h5'),
     (['--data', 'missing.h5', '--leave-out-sec', '1'], '--leave-out-sec is for --bag'),
+    (['--data', 'missing.h5', '--map-id', 'home'], '--map-id is for --bag'),
     (['--config', 'missing.yaml'], 'missing.yaml: cannot be read as YAML'),
     (['--encoder-weights', 'r.pth'], 'set USE_TINY_MODELS=false'),
 ])

@@ -47,8 +47,9 @@ def test_a_file_gives_its_splits_without_depth(file: Path) -> None:
     assert data.train[1].map_id == 'map-1'
     assert all(one.depth_m is None for one in data.train)
     assert data.remembered == ()
-    assert data.facts == {'file': 'rooms.h5', 'train_maps': 2, 'valid_maps': 1, 'test_maps': 1,
-                          'train_frames': 40, 'valid_frames': 20, 'test_frames': 20}
+    assert data.facts == {'file': 'rooms.h5', 'actions_from': 'commands', 'train_maps': 2,
+                          'valid_maps': 1, 'test_maps': 1, 'train_frames': 40,
+                          'valid_frames': 20, 'test_frames': 20}
 
 
 def damaged(file: Path, *names: str) -> Path:
@@ -105,13 +106,45 @@ def test_validation_is_the_last_quarter_and_never_what_is_learned_from(count: in
         assert {one.map_id for one in data.valid} == {one.map_id for one in data.train}
     assert data.remembered == data.train
     assert data.shown == tuple(drives)
-    assert data.facts == {'train_frames': len(train), 'valid_frames': len(valid)}
+    assert data.facts == {'actions_from': 'commands', 'train_frames': len(train),
+                          'valid_frames': len(valid)}
+
+
+def test_the_facts_say_which_kind_of_actions_was_learned_from() -> None:
+    past = replace(episode(), actions_from='past motion')
+    assert TrainingData.from_recordings([past]).facts['actions_from'] == 'past motion'
 
 
 def test_a_last_piece_of_a_moment_or_two_is_not_all_of_the_validation() -> None:
     drives = [*(episode(number) for number in range(4)), episode(4, length=2)]
     data = TrainingData.from_recordings(drives)
     assert [len(one) for one in data.valid] == [20, 2]
+
+
+@pytest.mark.parametrize('lengths', [
+    (10, 10, 10, 1000), (1000, 10, 10, 10), (5, 500, 5, 500), (100, 100, 100, 200)])
+def test_of_pieces_that_differ_much_validation_is_a_quarter_or_nearly(
+        lengths: tuple[int, ...]) -> None:
+    drives = [episode(number, length) for number, length in enumerate(lengths)]
+    data = TrainingData.from_recordings(drives)
+    train, valid = stamps(data.train), stamps(data.valid)
+    assert not train & valid
+    assert train | valid == stamps(tuple(drives))
+    assert max(train) < min(valid)
+    assert len(valid) / len(train | valid) == pytest.approx(0.25, abs=0.1)
+
+
+def test_validation_is_the_last_in_time_in_whatever_order_recordings_are_named() -> None:
+    drives = [episode(number) for number in (3, 0, 2, 1)]
+    data = TrainingData.from_recordings(drives)
+    assert [one.name for one in data.valid] == ['drive-3']
+
+
+def test_drives_with_commands_and_without_are_no_one_training() -> None:
+    with pytest.raises(TrainingError, match='of some drives are commands, of others past motion; '
+                                            r'collect all of them anew, .* --actions motion, and '
+                                            'train with --data'):
+        TrainingData((episode(0),), (replace(episode(1), actions_from='past motion'),))
 
 
 def test_a_slice_is_the_rows_of_its_recording() -> None:

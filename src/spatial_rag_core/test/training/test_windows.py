@@ -138,6 +138,13 @@ def test_drives_that_are_too_short_are_told_with_the_remedy(short: list[LatentTr
         WindowSet(short, FENCE, steps=100, history=2)
 
 
+def test_maps_with_commands_and_maps_without_are_told() -> None:
+    shed = dataclasses.replace(drive('shed'), actions_from='past motion')
+    with pytest.raises(TrainingError, match='commands on one map, past motion on another; collect '
+                                            r'all of them anew, .* --actions motion'):
+        WindowSet([home(), shed], FENCE, STEPS, HISTORY)
+
+
 def test_maps_of_other_sizes_are_told() -> None:
     shed = drive('shed')
     with pytest.raises(TrainingError, match=r'actions of \[2, 3\] numbers .* one ACTION_DIM'):

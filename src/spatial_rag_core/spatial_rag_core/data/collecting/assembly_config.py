@@ -59,3 +59,12 @@ class AssemblyConfig:
     def max_frames(self) -> int:
         """Frames of the longest episode."""
         return max(2, round(self.max_episode_sec * self.rate_hz))
+
+
+def meaning_of_actions(action_source: str) -> dict[str, str]:
+    """
+    What the recipe of a file tells of actions that are derived from the motion, if any may be.
+
+    Files of before 2026-11-23 do not tell it: theirs are the motion to come.
+    """
+    return {'derived_actions': 'past motion'} if action_source in ('auto', 'motion') else {}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from spatial_rag_core.data.bags.bag_source import BagSource
+from spatial_rag_core.data.collecting.assembly_config import meaning_of_actions
 from spatial_rag_core.data.collecting.bag_episodes import CollectConfig, recording_name
 from spatial_rag_core.data.collecting.collect_worker import (
     Ending,
@@ -60,8 +61,8 @@ def collect(path: Path, bags: Sequence[Path], config: CollectConfig,
     if not 1 <= workers <= 256:
         raise ConfigurationError(f'workers must lie between 1 and 256, got {workers}')
     bags = list(dict.fromkeys(bag.resolve() for bag in bags))
-    recipe = {'command': 'collect', **{name: value for name, value in asdict(config).items()
-                                       if name in _IN_RECIPE}}
+    recipe = {'command': 'collect', **meaning_of_actions(config.action_source),
+              **{name: getattr(config, name) for name in _IN_RECIPE}}
     there = facts_in(path)
     with EpisodeWriter(path, recipe) as writer:
         job = _Job(writer, there, bags, config, split, on_progress or (lambda done, total: None))

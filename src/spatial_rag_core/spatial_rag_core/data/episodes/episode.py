@@ -40,7 +40,7 @@ class Episode:
     name: its key in its file, e.g. 'demo_12'; '' as long as it is in none.
     rgb: uint8 [T, S, S, 3].  actions: float32 [T, A]; actions_from 'commands': actions[t] is
     taken at moment t and leads to t + 1; 'past motion', where none were recorded: it is the motion
-    from t - 1 to t, all that such a robot knows at t, zeros at the first moment.
+    from t - 1 to t, all that such a robot knows at t, zeros where t - 1 is not known.
     poses: float64 [T, 7]: x, y, z [m], qx, qy, qz, qw, body to map frame.
     stamps: float64 [T], ascending, Unix time [s], 1 / rate_hz apart to within a half.
     depth_m: float32 [T, S, S] [m], 0: not known.  proprio: float32 [T, P].

@@ -152,8 +152,8 @@ class EpisodeWriter:
             require_format(self.path, content)
             if (found := text_of(content['data'], 'recipe')) != self._recipe:
                 raise EpisodeError(f'{self.path} was made otherwise: '
-                                   f'{_difference(found, self._recipe)}; name another file, or '
-                                   'ask for the same')
+                                   f'{_difference(found, self._recipe)}; ask for the same, '
+                                   'or make all of it anew in another file')
             names = demo_names(content)
             numbers = [int(name[5:]) for name in names]
             return _Known(len(names), max(numbers, default=-1) + 1, _split_of_map(content))
@@ -189,7 +189,8 @@ def _difference(found: str, asked: str) -> str:
     """Say in what two recipes differ."""
     try:
         old, new = json.loads(found), json.loads(asked)
-        return ', '.join(f'{key} {old.get(key)} there, {new.get(key)} asked for'
+        return ', '.join(f'{key} {old.get(key, "not told")} there, '
+                         f'{new.get(key, "nothing")} asked for'
                          for key in sorted(old | new) if old.get(key) != new.get(key))
     except (ValueError, AttributeError, TypeError):
         return 'it does not tell how'

@@ -35,13 +35,14 @@ def step_actions(episode: Episode, every: int) -> Vector:
     Return the action of a step of `every` moments as it stands at each moment, float32 [T, A].
 
     Commands: the mean of those from the moment on, fewer at the end.  Past motion: the mean over
-    the step that ended at the moment, fewer at the beginning; a robot knows no more.
+    the step that ended at the moment; a robot knows no more.  At the beginning it is the mean of
+    fewer, and none but the first moment takes the first action, which may be unknown.
     """
     moments, actions = np.arange(len(episode)), episode.actions
     sums = np.concatenate([np.zeros((1, actions.shape[1])),
                            np.cumsum(actions, axis=0, dtype=np.float64)])
     if episode.actions_from == 'past motion':
-        starts, ends = np.maximum(moments + 1 - every, 0), moments + 1
+        starts, ends = np.minimum(np.maximum(moments + 1 - every, 1), moments), moments + 1
     else:
         starts, ends = moments, np.minimum(moments + every, len(moments))
     return np.asarray((sums[ends] - sums[starts]) / (ends - starts)[:, None], np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
@@ -130,6 +131,28 @@ def test_a_file_made_otherwise_is_refused(tmp_path: Path) -> None:
         collect(out, [bag], CollectConfig(image_size=8, rate_hz=10.0))
     with pytest.raises(ConfigurationError, match='workers must lie between 1 and 256, got 0'):
         collect(out, [bag], CONFIG, workers=0)
+
+
+@pytest.mark.parametrize('source', ['auto', 'motion'])
+def test_a_file_in_which_motion_was_the_motion_to_come_is_not_continued(
+        source: Any, tmp_path: Path) -> None:
+    out, bag = tmp_path / 'out.h5', drive(tmp_path, 'a')
+    config = replace(CONFIG, action_source=source)
+    collect(out, [bag], config)
+    with EpisodeReader(out) as reader:
+        recipe = dict(reader.recipe)
+    assert recipe.pop('derived_actions') == 'past motion'
+    EpisodeWriter(tmp_path / 'old.h5', recipe).close()
+    with pytest.raises(EpisodeError, match='derived_actions not told there, past motion asked '
+                                           r'for; .*make all of it anew in another file'):
+        collect(tmp_path / 'old.h5', [bag], config)
+
+
+def test_recorded_commands_mean_what_they_meant(tmp_path: Path) -> None:
+    bag = Drive(actions=True).write(tmp_path / 'a')
+    collect(tmp_path / 'out.h5', [bag], replace(CONFIG, action_source='topic'))
+    with EpisodeReader(tmp_path / 'out.h5') as reader:
+        assert 'derived_actions' not in reader.recipe
 
 
 def test_a_process_that_dies_is_a_failure_of_its_recording_only(

@@ -24,8 +24,16 @@ def test_a_step_of_many_moments_takes_the_mean_of_their_commands() -> None:
 
 def test_where_the_motion_is_all_that_is_known_a_step_takes_that_of_the_step_before() -> None:
     one = episode(length=11, actions_from='past motion')
-    expected = [one.actions[max(0, moment - 3):moment + 1].mean(axis=0) for moment in range(11)]
+    expected = [one.actions[0], *(one.actions[max(1, moment - 3):moment + 1].mean(axis=0)
+                                  for moment in range(1, 11))]
     np.testing.assert_allclose(step_actions(one, 4), expected, atol=1e-6)
+
+
+def test_the_motion_that_is_not_known_at_first_is_not_taken_for_standing_still() -> None:
+    speed = np.full((11, 2), 0.5, np.float32)
+    speed[0] = 0.0
+    one = episode(length=11, actions=speed, actions_from='past motion')
+    np.testing.assert_allclose(step_actions(one, 4), speed, atol=1e-6)
 
 
 @pytest.mark.parametrize('every', [1, 4])
