@@ -84,7 +84,7 @@ class MemoryWriterNode(Node):
         if self._config['action_source'] != 'motion':
             return self._actions.leading_to
         return MotionActions(self._poses, self._config['action_dim'], self._config['pose_axes'],
-                             self._config['motion_window_sec']).at
+                             window_sec=self._config['motion_window_sec']).at
 
     def _follow_parameters(self) -> None:
         self._writer.admission.config = writer_parameters.admission_config(self._config)

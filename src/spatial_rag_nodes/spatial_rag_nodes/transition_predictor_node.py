@@ -103,7 +103,7 @@ class TransitionPredictorNode(Node):
         if self._config['action_source'] != 'motion':
             return None
         return MotionActions(self._poses, self._config['action_dim'], self._config['pose_axes'],
-                             self._bundle.metadata.step_sec)
+                             window_sec=self._bundle.metadata.step_sec)
 
     def _subscribe(self) -> None:
         subscribe_pose(self, self._health, self._config, self._poses.insert)

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple, TYPE_CHECKING
 from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.errors import InputError
 from spatial_rag_core.evaluation.earlier_memories import EarlierMemories, pose_of, Seen
-from spatial_rag_core.evaluation.time_split import TimeSplit
+from spatial_rag_core.evaluation.time_split import in_pieces, TimeSplit
 from spatial_rag_core.evaluation.tracks import STEPS_AHEAD, Track
 from spatial_rag_core.models.memory_bank import MemoryBank
 from spatial_rag_core.records import Vector
@@ -97,7 +97,8 @@ def foresee(bundle: Bundle, recordings: Sequence[Sequence[Episode]],
     """
     tracks = [[Track.of(episode, bundle) for episode in episodes] for episodes in recordings]
     windows = [_Window(number, track, start) for number, parts in enumerate(tracks)
-               for track in parts for start in track.starts(split).tolist()]
+               for track, asked in zip(parts, _asked(recordings[number], split), strict=True)
+               for start in track.starts(asked).tolist()]
     if not windows:
         raise InputError(f'no stretch of {STEPS_AHEAD[-1] * bundle.metadata.step_sec:g} s to '
                          'predict; give a longer recording, or leave out longer stretches')
@@ -110,6 +111,12 @@ def foresee(bundle: Bundle, recordings: Sequence[Sequence[Episode]],
                 found.append(_foreseen(bundle, window, memories))
                 on_progress(len(found), len(chosen))
     return _joined(found)
+
+
+def _asked(episodes: Sequence[Episode], split: TimeSplit | None) -> list[NDArray[np.bool_]]:
+    stamps = np.concatenate([one.stamps for one in episodes])
+    return in_pieces(np.ones(len(stamps), bool) if split is None else split.asked(stamps),
+                     episodes)
 
 
 def _foreseen(bundle: Bundle, window: _Window, memories: EarlierMemories) -> Foresight:

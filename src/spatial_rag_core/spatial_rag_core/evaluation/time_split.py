@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import asdict, dataclass, replace
 import math
 from typing import Any
@@ -94,6 +94,11 @@ class TimeSplit:
         after = times[:, None] - (starts[None] + self.stretch_sec) + _ROUNDING_SEC
         gaps: NDArray[np.float64] = np.maximum(before, after).min(axis=1)
         return gaps
+
+
+def in_pieces(chosen: Chosen, pieces: Sequence[Sized]) -> list[Chosen]:
+    """Divide what was chosen of a recording among its pieces; a split counts from its start."""
+    return np.split(chosen, np.cumsum([len(piece) for piece in pieces])[:-1])
 
 
 def add_split_options(command: argparse.ArgumentParser) -> None:

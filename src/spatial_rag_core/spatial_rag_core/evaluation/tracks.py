@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.data.episodes.model_steps import moments_per_step, step_actions
 from spatial_rag_core.evaluation.earlier_memories import Seen
-from spatial_rag_core.evaluation.time_split import TimeSplit
 from spatial_rag_core.models.imagined import History
 from spatial_rag_core.records import Vector
 
@@ -53,13 +52,11 @@ class Track:
         return cls(episode, every, bundle.encode_images(episode.rgb),
                    step_actions(episode, every))
 
-    def starts(self, split: TimeSplit | None = None) -> NDArray[np.int64]:
-        """Return frames from which STEPS_AHEAD[-1] steps lie in it; all asked about in a split."""
+    def starts(self, asked: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return frames from which STEPS_AHEAD[-1] steps lie in it, all of them asked about."""
         reach = STEPS_AHEAD[-1] * self.every
         rows = np.arange(max(len(self.z) - reach, 0))
-        if split is None:
-            return rows
-        outside = np.concatenate([[0], np.cumsum(~split.asked(self.episode.stamps))])
+        outside = np.concatenate([[0], np.cumsum(~asked)])
         return np.flatnonzero(outside[rows + reach + 1] == outside[rows])
 
     def seen(self) -> Seen:

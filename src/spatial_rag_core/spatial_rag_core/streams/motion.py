@@ -29,7 +29,7 @@ class MotionActions:
     """
 
     def __init__(self, poses: PoseBuffer, action_dim: int, axes: BodyAxes = 'body',
-                 window_sec: float = 0.1) -> None:
+                 *, window_sec: float) -> None:
         check_motion(action_dim, axes)
         self._poses = poses
         self._action_dim = action_dim

@@ -11,7 +11,7 @@ from spatial_rag_core.data.collecting.bag_episodes import episode_from_bag
 from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.evaluation.asked_recording import learned_facts
-from spatial_rag_core.evaluation.time_split import TimeSplit
+from spatial_rag_core.evaluation.time_split import in_pieces, TimeSplit
 from spatial_rag_core.training.training_config import TrainingConfig
 from spatial_rag_core.training.training_data import TrainingData
 
@@ -29,22 +29,21 @@ def data_from_bags(paths: Sequence[Path], config: TrainingConfig, split: TimeSpl
     """
     episodes: list[Episode] = []
     recorded: list[NDArray[np.float64]] = []
-    kept: list[NDArray[np.float64]] = []
+    kept: list[NDArray[np.bool_]] = []
     for path in paths:
         found = episode_from_bag(path, image_size=config.encoder.image_size,
                                  action_dim=config.transition.action_dim, with_depth=False,
                                  **reading)
-        stamps = np.concatenate([one.stamps for one in found])
-        recorded.append(stamps)
-        kept.append(stamps if split is None else stamps[split.kept(stamps)])
+        recorded.append(np.concatenate([one.stamps for one in found]))
+        if split is not None:
+            kept += in_pieces(split.kept(recorded[-1]), found)
         episodes += found
     _require_one_after_the_other(episodes)
-    allowed = np.concatenate(kept)
     facts = learned_facts(paths, recorded)
     if split is not None:
         facts['leave_out'] = split.facts()
     return TrainingData.from_recordings(
-        episodes, None if split is None else lambda stamps: np.isin(stamps, allowed), **facts)
+        episodes, None if split is None else kept, **facts)
 
 
 def _require_one_after_the_other(episodes: Sequence[Episode]) -> None:

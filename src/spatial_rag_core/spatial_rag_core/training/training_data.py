@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 _VALIDATION_SHARE = 0.25
 _NEAR_SHARE = 0.1
 
-Keep = Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+Chosen = NDArray[np.bool_]
 """Which moments of a recording may be learned from, by their stamps [T]."""
 
 
@@ -68,22 +68,24 @@ class TrainingData:
             f'{split}_frames': sum(map(len, episodes)) for split, episodes in parts.items()}})
 
     @classmethod
-    def from_recordings(cls, episodes: Sequence[Episode], keep: Keep | None = None,
+    def from_recordings(cls, episodes: Sequence[Episode], kept: Sequence[Chosen] | None = None,
                         **facts: Any) -> TrainingData:
         """
         Learn from three quarters of the recordings and stop by the rest, the last in time.
 
         Perception is shown all that is kept: these are the places it has to find again.
-        keep: moments that may be learned from; others are in no part. Raises TrainingError
-        where nothing is left.
+        kept: of each episode, which moments may be learned from, bool [T]; others are in no
+        part. Raises TrainingError where nothing is left.
         """
-        kept = [part for one in sorted(episodes, key=lambda one: float(one.stamps[0]))
-                for part in _kept_parts(one, keep)]
-        train, valid = _split(kept)
+        chosen = [np.ones(len(one), bool) for one in episodes] if kept is None else kept
+        pieces = sorted((part for one, mask in zip(episodes, chosen, strict=True)
+                         for part in _kept_parts(one, mask)),
+                        key=lambda part: float(part.stamps[0]))
+        train, valid = _split(pieces)
         if not train or not valid:
             raise TrainingError('the recordings leave nothing to learn from; record longer, or '
                                 'leave out less')
-        return cls(train, valid, remembered=train, shown=tuple(kept), facts={
+        return cls(train, valid, remembered=train, shown=tuple(pieces), facts={
             **facts, 'actions_from': valid[0].actions_from,
             'train_frames': sum(map(len, train)), 'valid_frames': sum(map(len, valid))})
 
@@ -126,11 +128,10 @@ def _read(path: Path, split: Split, on_damage: Callable[[str], None]) -> tuple[E
     return loaded.episodes
 
 
-def _kept_parts(episode: Episode, keep: Keep | None) -> list[Episode]:
+def _kept_parts(episode: Episode, chosen: Chosen) -> list[Episode]:
     """Each run of moments that may be learned from, as an episode of its own."""
-    if keep is None:
+    if chosen.all():
         return [episode]
-    chosen = keep(episode.stamps)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]])))
     return [episode.part(int(start), int(end))
             for start, end in zip(edges[::2], edges[1::2], strict=True) if end - start > 1]

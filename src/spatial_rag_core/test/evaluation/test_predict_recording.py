@@ -201,6 +201,15 @@ def test_with_a_split_every_frame_of_a_window_is_asked_about() -> None:
     assert starts == [*range(40, 50), *range(120, 130)]
 
 
+def test_a_gap_in_a_recording_does_not_move_what_is_asked_about() -> None:
+    split, whole, pieces = TimeSplit(4.0, 0.5, 8.0, 1), Bundle(copies), Bundle(copies)
+    drive = episode(200)
+    foreseen(whole, [drive], split=split)
+    foreseen(pieces, [drive.part(0, 25), drive.part(27, 200)], split=split)
+    whole_z, pieces_z = ([one.z[0] for one in each.given] for each in (whole, pieces))
+    assert sorted(map(float, pieces_z)) == sorted(map(float, whole_z))
+
+
 def test_a_recording_that_is_too_short_is_refused() -> None:
     with pytest.raises(InputError, match='no stretch of 3 s to predict'):
         foreseen(Bundle(copies), [episode(30)])

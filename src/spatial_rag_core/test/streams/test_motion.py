@@ -68,7 +68,7 @@ CASES = [
 def test_the_action_is_the_motion_in_the_robots_own_axes(
         path: Callable[[float], Pose], action_dim: int, action: list[float], axes: Axes) -> None:
     poses = filled(path if axes == 'body' else as_camera(path))
-    found = MotionActions(poses, action_dim, axes).at(517 * MS)
+    found = MotionActions(poses, action_dim, axes, window_sec=0.1).at(517 * MS)
     assert found is not None
     assert found.tolist() == pytest.approx(action, abs=1e-6)
 
@@ -85,7 +85,7 @@ def test_where_the_poses_do_not_reach_back_there_is_no_action() -> None:
     motion = MotionActions(filled(straight), 2, window_sec=0.1)
     assert motion.at(99 * MS) is None  # a window that begins before the first pose
     assert motion.at(100 * MS) is not None
-    assert MotionActions(PoseBuffer(), 2).at(0) is None
+    assert MotionActions(PoseBuffer(), 2, window_sec=0.1).at(0) is None
 
 
 def test_a_pose_that_is_a_little_late_does_not_make_the_robot_seem_slower() -> None:
@@ -107,9 +107,9 @@ def test_a_turn_through_the_back_is_the_short_one() -> None:
 def test_a_size_that_no_motion_has_is_refused(action_dim: int) -> None:
     with pytest.raises(ConfigurationError,
                        match=rf'action_dim \[2, 3, 6\], got {action_dim}; publish actions'):
-        MotionActions(PoseBuffer(), action_dim)
+        MotionActions(PoseBuffer(), action_dim, window_sec=0.1)
 
 
 def test_unknown_axes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="'body' or 'optical', got 'ned'"):
-        MotionActions(PoseBuffer(), 2, 'ned')  # type: ignore[arg-type]
+        MotionActions(PoseBuffer(), 2, 'ned', window_sec=0.1)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from spatial_rag_core.errors import TrainingError
 from spatial_rag_core.models.encoder import EncoderConfig, TinyEncoder
+from spatial_rag_core.evaluation.time_split import TimeSplit
 from spatial_rag_core.training.encoding import encode_episodes
 from spatial_rag_core.training.frames import FrameSet
 from spatial_rag_core.training.map_memory import FenceConfig, MapMemory
@@ -62,3 +63,15 @@ def test_recordings_of_one_place_at_one_time_are_refused_by_name(tmp_path: Path)
     with pytest.raises(TrainingError, match='map home: first and second overlap in time; '
                                             r'.* leave one out'):
         data_from_bags(bags, CONFIG, None, map_id='home')
+
+
+def test_each_recording_is_divided_from_its_own_start(tmp_path: Path) -> None:
+    bags = [Drive(start_ns=T0_NS + at * 1_000_000_000).write(tmp_path / name)
+            for name, at in (('here', 0), ('there', 1))]  # simulated time, two places
+    split = TimeSplit(stretch_sec=1.0, guard_sec=0.1, period_sec=2.0)
+    data = data_from_bags(bags, CONFIG, split)
+    for name, start_sec in (('here', 0.0), ('there', 1.0)):
+        shown = np.concatenate([one.stamps for one in data.shown if one.map_id == name])
+        into = shown - T0_NS / 1e9 - start_sec
+        assert len(shown)
+        assert not split.asked(np.concatenate([[0.0], into]))[1:].any()

@@ -157,8 +157,10 @@ def test_a_slice_is_the_rows_of_its_recording() -> None:
 
 
 def test_what_is_left_out_is_in_no_part_and_no_piece_leaps_over_it() -> None:
+    drives = [episode(0), episode(1)]
     data = TrainingData.from_recordings(
-        [episode(0), episode(1)], lambda at: (at % 1000 < 8) | (at % 1000 >= 12), bags=['a'])
+        drives, [(one.stamps % 1000 < 8) | (one.stamps % 1000 >= 12) for one in drives],
+        bags=['a'])
     pieces = (*data.train, *data.valid)
     assert stamps(pieces) == {1000.0 * drive + second for drive in (0, 1)
                               for second in (*range(8), *range(12, 20))}
@@ -168,7 +170,8 @@ def test_what_is_left_out_is_in_no_part_and_no_piece_leaps_over_it() -> None:
 
 
 def test_a_single_moment_is_no_piece() -> None:
-    data = TrainingData.from_recordings([episode()], lambda at: (at != 1.0) & (at != 5.0))
+    at = episode().stamps
+    data = TrainingData.from_recordings([episode()], [(at != 1.0) & (at != 5.0)])
     assert 0.0 not in stamps((*data.train, *data.valid))
 
 
@@ -180,4 +183,4 @@ def test_too_little_to_learn_from_is_told(drives: list[Episode]) -> None:
 
 def test_recordings_of_which_all_is_left_out_are_told() -> None:
     with pytest.raises(TrainingError, match='nothing to learn from'):
-        TrainingData.from_recordings([replace(episode())], lambda at: at < 0)
+        TrainingData.from_recordings([episode()], [np.zeros(20, bool)])
