@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from spatial_rag_core.errors import TrainingError
-from spatial_rag_core.models.encoder import EncoderConfig, TinyEncoder
 from spatial_rag_core.evaluation.time_split import TimeSplit
+from spatial_rag_core.models.encoder import EncoderConfig, TinyEncoder
 from spatial_rag_core.training.encoding import encode_episodes
 from spatial_rag_core.training.frames import FrameSet
 from spatial_rag_core.training.map_memory import FenceConfig, MapMemory
