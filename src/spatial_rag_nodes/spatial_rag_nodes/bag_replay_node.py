@@ -13,12 +13,12 @@ from spatial_rag_core.data.bags.bag_source import BagMessage, BagSource, BagTopi
 from spatial_rag_core.errors import BagError
 from spatial_rag_core.streams.metrics import LatencyWindow
 from spatial_rag_nodes import qos, subscriber_wait
+from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.conversions import time_from_ns
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 from rclpy.duration import Duration
-from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rosgraph_msgs.msg import Clock as ClockMsg
 
@@ -37,7 +37,7 @@ PARAMETERS = (
 )
 
 
-class BagReplayNode(Node):
+class BagReplayNode(ClosingNode):
     """
     Publishes the topics of a recording under their own names, relative to its namespace.
 
@@ -154,8 +154,7 @@ class BagReplayNode(Node):
         return {'messages_sent': self._sent, 'loops': self._loops, 'late_ms_p50': p50,
                 'late_ms_p99': p99, 'path': self._config['path']}
 
-    def destroy_node(self) -> None:
-        """Stop playing, then end."""
+    def close(self) -> None:
+        """Stop playing."""
         self._ending.set()
         self._player.join(2.0)
-        super().destroy_node()

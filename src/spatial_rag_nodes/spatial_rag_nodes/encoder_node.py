@@ -17,6 +17,7 @@ from spatial_rag_core.streams.stamp_order import StampOrder, Step
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_msgs.srv import EncodeImage
 from spatial_rag_nodes import qos, shared_parameters
+from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.conversions import (
     array_from_vector,
     floats_from_vector,
@@ -32,7 +33,6 @@ from spatial_rag_nodes.picture_inputs import PICTURE_TYPES
 from spatial_rag_nodes.service_threads import ServiceThreads
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 
@@ -71,7 +71,7 @@ class _Frame(NamedTuple):
     arrived_ns: int
 
 
-class EncoderNode(Node):
+class EncoderNode(ClosingNode):
     """Publishes latent and spatial_rag/latent for camera/image_raw; serves encode_image."""
 
     def __init__(self) -> None:
@@ -223,8 +223,7 @@ class EncoderNode(Node):
                 'latents': self._rate.count, **self._counts, 'model_id': self._bundle.model_id,
                 'trained': self._bundle.metadata.trained}
 
-    def destroy_node(self) -> None:
-        """End the threads, then the node."""
+    def close(self) -> None:
+        """End the threads."""
         self._service_threads.close()
         self._worker.close()
-        super().destroy_node()

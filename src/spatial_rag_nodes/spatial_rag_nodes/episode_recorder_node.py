@@ -15,6 +15,7 @@ from spatial_rag_core.records import Pose, Vector
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.metrics import RateWindow
 from spatial_rag_nodes import qos, shared_parameters
+from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.conversions import ns_from_time, proprio_from_msg
 from spatial_rag_nodes.health import ERROR, Health
 from spatial_rag_nodes.images import depth_from_msg, rgb_from_msg
@@ -28,7 +29,6 @@ from spatial_rag_nodes.parameters import NodeParameters, Parameter
 from spatial_rag_nodes.picture_inputs import PICTURE_TYPES
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32MultiArray
 
@@ -70,7 +70,7 @@ def _parameters(settings: Settings) -> tuple[Parameter, ...]:
     )
 
 
-class EpisodeRecorderNode(Node):
+class EpisodeRecorderNode(ClosingNode):
     """Subscribes to camera, depth, pose, actions and proprio; appends to a file of episodes."""
 
     def __init__(self) -> None:
@@ -158,14 +158,13 @@ class EpisodeRecorderNode(Node):
                 'backlog': self._sink.backlog, 'episodes_in_file': self._sink.count,
                 **self._assembler.findings.counts, 'output_path': self.path}
 
-    def destroy_node(self) -> None:
-        """Store the running episode, then end."""
+    def close(self) -> None:
+        """Store the running episode."""
         self._health.guarded(self._assembler.finish)()
         self._hand_over()
         if not self._sink.close():
             self.get_logger().error(f'{self._sink.backlog} episodes could not be written: '
                                     f'{self._sink.failure or "the disk does not answer"}')
-        super().destroy_node()
 
 
 def _assembly_config(parameters: NodeParameters) -> AssemblyConfig:

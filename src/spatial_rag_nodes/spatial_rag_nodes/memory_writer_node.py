@@ -21,6 +21,7 @@ from spatial_rag_core.streams.stamp_order import Step
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_msgs.srv import ForgetMemories
 from spatial_rag_nodes import qos, shared_parameters, writer_parameters
+from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.conversions import sample_from_msg, selection_from_request
 from spatial_rag_nodes.health import ERROR, Health
 from spatial_rag_nodes.motion_inputs import subscribe_action, subscribe_pose
@@ -29,7 +30,6 @@ from spatial_rag_nodes.service_threads import BusyError, ServiceThreads
 
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 
 LOOK_PERIOD_SEC = 0.1
 """How often latents are looked at whose pose does not come, and what the file has to say."""
@@ -37,7 +37,7 @@ LOOK_PERIOD_SEC = 0.1
 _parameters = writer_parameters.declared
 
 
-class MemoryWriterNode(Node):
+class MemoryWriterNode(ClosingNode):
     """
     Subscribes to spatial_rag/latent, pose and actions; writes the memory file.
 
@@ -163,8 +163,8 @@ class MemoryWriterNode(Node):
                 'memories_thinned': self._keeper.thinned,
                 'session': self._writer.session, 'memory_path': self._committer.path}
 
-    def destroy_node(self) -> None:
-        """Store what is still waiting, then end."""
+    def close(self) -> None:
+        """Store what is still waiting."""
         self._health.guarded(self._writer.finish)()
         self._keeper.close()
         lost_before = self._committer.lost
@@ -173,4 +173,3 @@ class MemoryWriterNode(Node):
             reason = (self._committer.take_errors() or ['the disk does not answer'])[-1]
             self.get_logger().error(f'{lost} memories that waited could not be stored: {reason}')
         self._threads.close()
-        super().destroy_node()

@@ -10,18 +10,22 @@ import signal
 import sys
 
 from spatial_rag_core.errors import SpatialRagError
+from spatial_rag_nodes.closing_node import ClosingNode
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.node import Node
+
+_LEAVE_TIMEOUT_SEC = 4.0  # what manages processes kills after 5 s to 10 s
 
 
-def run_process(factories: Sequence[Callable[[], Node]], args: list[str] | None = None) -> int:
+def run_process(factories: Sequence[Callable[[], ClosingNode]],
+                args: list[str] | None = None) -> int:
     """
     Make the nodes and spin them until SIGINT or SIGTERM.
 
     Returns 0 after a clean end, 1 where a node refused to start (its reason is printed), and
-    the exit_code of a node that has one and ended itself.
+    the exit_code of a node that has one and ended itself.  Where the middleware does not let go
+    of a node that is closed, the process ends all the same, with 1.
     """
     faulthandler.enable()  # a crash, or SIGABRT to a node that hangs, shows where it stood
     try:
@@ -30,7 +34,7 @@ def run_process(factories: Sequence[Callable[[], Node]], args: list[str] | None 
         print(f'[FATAL] cannot start: {" ".join(str(error).split())}; check the ROS arguments '
               'and the parameter file', file=sys.stderr, flush=True)
         return 1
-    nodes: list[Node] = []
+    nodes: list[ClosingNode] = []
     try:
         executor = SingleThreadedExecutor()
         for make in factories:
@@ -50,10 +54,24 @@ def run_process(factories: Sequence[Callable[[], Node]], args: list[str] | None 
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the end short
         with contextlib.ExitStack() as ending:  # what fails keeps no other node from ending
-            ending.callback(rclpy.try_shutdown)
+            ending.callback(_leave_the_middleware, nodes)
             for node in nodes:
-                ending.callback(node.destroy_node)
+                ending.callback(node.close)
     return 0
+
+
+def _leave_the_middleware(nodes: Sequence[ClosingNode]) -> None:
+    """
+    Let the nodes go; where that hangs, show where, and end the process without it.
+
+    The fuse is faulthandler's, which needs no lock of Python: what hangs may hold it.
+    """
+    faulthandler.dump_traceback_later(_LEAVE_TIMEOUT_SEC, exit=True)
+    with contextlib.ExitStack() as ending:
+        ending.callback(faulthandler.cancel_dump_traceback_later)
+        ending.callback(rclpy.try_shutdown)
+        for node in nodes:
+            ending.callback(node.leave)
 
 
 def _prepare_for_streams() -> None:

@@ -23,6 +23,7 @@ from spatial_rag_core.streams.pose_buffer import PoseBuffer
 from spatial_rag_core.streams.stamp_order import Step
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_nodes import qos, shared_parameters
+from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.conversions import msg_from_hit, msg_from_pose, RANK_BY, sample_from_msg
 from spatial_rag_nodes.health import ERROR, Health
 from spatial_rag_nodes.index_parameters import index_config, INDEX_PARAMETERS
@@ -31,7 +32,6 @@ from spatial_rag_nodes.parameters import NodeParameters, Parameter
 from spatial_rag_nodes.refresher import Refresher
 from spatial_rag_nodes.retriever_services import RetrieverServices
 
-from rclpy.node import Node
 from std_msgs.msg import Header
 
 
@@ -65,7 +65,7 @@ def _parameters(settings: Settings) -> tuple[Parameter, ...]:
     )
 
 
-class RetrieverNode(Node):
+class RetrieverNode(ClosingNode):
     """
     Publishes spatial_rag/retrieved for each latent, and answers services.
 
@@ -182,10 +182,9 @@ class RetrieverNode(Node):
         except JournalError:
             return 'unknown'
 
-    def destroy_node(self) -> None:
-        """End the threads and close the memory file, then end."""
+    def close(self) -> None:
+        """End the threads and close the memory file."""
         if self._worker is not None:
             self._worker.close()
         self._refresher.close()
         self._memory_services.close()
-        super().destroy_node()

@@ -8,6 +8,7 @@ from spatial_rag_core.data.exploring.policies import make_policy, POLICIES
 from spatial_rag_core.data.rooms.rooms2d import Observation, Rooms2D, Rooms2DConfig
 from spatial_rag_core.streams.metrics import RateWindow
 from spatial_rag_nodes import qos, subscriber_wait
+from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.conversions import array_from_vector, msg_from_pose
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.images import image_from_depth, image_from_rgb
@@ -15,7 +16,6 @@ from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, Header
 
@@ -39,7 +39,7 @@ PARAMETERS = (
 )
 
 
-class SimulatedRobotNode(Node):
+class SimulatedRobotNode(ClosingNode):
     """Publishes camera/image_raw, camera/depth/image_raw, pose, actions and proprio."""
 
     def __init__(self) -> None:

@@ -19,6 +19,7 @@ from spatial_rag_core.streams.motion import MotionActions
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_nodes import qos, shared_parameters
+from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.conversions import (
     array_from_vector,
     msg_from_latent,
@@ -35,7 +36,6 @@ from spatial_rag_nodes.motion_inputs import (
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
 from rclpy.clock import Clock, ClockType
-from rclpy.node import Node
 from std_msgs.msg import Float32MultiArray, Header
 
 
@@ -59,7 +59,7 @@ class _Waiting(NamedTuple):
     arrived_ns: int
 
 
-class TransitionPredictorNode(Node):
+class TransitionPredictorNode(ClosingNode):
     """
     Publishes latent_next and spatial_rag/latent_next for each latent with an action.
 

@@ -25,31 +25,39 @@ def test_a_program_that_is_interrupted_while_it_starts_ends_without_a_traceback(
 
 _TWO_NODES = """
 import os, signal
-from rclpy.node import Node
+import ctypes
+from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.node_process import run_process
 
-class Writer(Node):
+class Writer(ClosingNode):
     def __init__(self):
         super().__init__('writer')
 
-    def destroy_node(self):
+    def close(self):
         print('all was stored', flush=True)
-        super().destroy_node()
 
-class Reader(Node):
+class Reader(ClosingNode):
     def __init__(self):
         super().__init__('reader')
         self.create_timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
 
-    def destroy_node(self):
-        raise OSError('no space')
+    def {spoiled}
 
 run_process([Writer, Reader])
 """
+_NO_SPACE = "close(self): raise OSError('no space')"
+_HANGS = 'leave(self): ctypes.PyDLL(None).sleep(60)  # keeps the lock of Python, too'
 
 
 def test_a_node_that_fails_to_end_keeps_no_other_from_ending(lab: Any) -> None:
-    process = lab.start(sys.executable, '-c', _TWO_NODES)
+    process = lab.start(sys.executable, '-c', _TWO_NODES.format(spoiled=_NO_SPACE))
     assert process.wait(20.0) == 1
     assert 'all was stored' in process.output
     assert 'no space' in process.output
+
+
+def test_a_middleware_that_does_not_let_go_is_left_when_all_is_stored(lab: Any) -> None:
+    process = lab.start(sys.executable, '-c', _TWO_NODES.format(spoiled=_HANGS))
+    assert process.wait(30.0) == 1
+    assert 'all was stored' in process.output
+    assert 'in leave' in process.output  # where it hung
