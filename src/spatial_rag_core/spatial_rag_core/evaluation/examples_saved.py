@@ -22,11 +22,13 @@ class ExamplesSaved:
     share.estimate is infinite where the target is not reached with any size that was measured,
     so is an end of the interval.  not_reached: the share of replicates without a crossing.
     at_most: the smallest size reaches it already, so the share is an upper bound.
+    target: the error that is to be reached.
     """
 
     share: Interval
     not_reached: float
     at_most: bool
+    target: float
 
     @property
     def reached(self) -> bool:
@@ -59,7 +61,8 @@ def examples_saved(sizes: Sequence[float], errors: Sequence[Sample], target: Sam
     return ExamplesSaved(
         Sample(float(shares[0]), shares[1:]).interval(),
         not_reached=float(np.mean(np.isinf(known))) if len(known) else math.nan,
-        at_most=bool(shares[0] <= sizes[0] / full_size * (1 + 1e-12)))
+        at_most=bool(shares[0] <= sizes[0] / full_size * (1 + 1e-12)),
+        target=target.value)
 
 
 def falling(curves: Numbers) -> Numbers:

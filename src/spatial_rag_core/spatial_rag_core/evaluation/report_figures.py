@@ -88,13 +88,13 @@ def draw_saved(figure: Any, measures: Measures) -> None:
     axes, full = figure.subplots(), max(measures.plan.sizes)
     for variant in ('none', 'memory'):
         draw_curve(axes, measures, variant, 'all', MAIN_STEP)
-    target, found = measures.error('none', full), measures.saved()
-    if target is not None and found is not None:
-        axes.axhline(target.value, color=color('none'), linewidth=1, linestyle=(0, (4, 3)))
+    found = measures.saved()
+    if found is not None:
+        axes.axhline(found.target, color=color('none'), linewidth=1, linestyle=(0, (4, 3)))
         if found.reached:
             ends = [min(end, 1.0) * full for end in (found.share.low, found.share.high)]
             axes.axvspan(*ends, color=color('memory'), alpha=0.13, linewidth=0)
-            axes.plot([found.share.estimate * full], [target.value], 'o', color=INK, markersize=7,
+            axes.plot([found.share.estimate * full], [found.target], 'o', color=INK, markersize=7,
                       markerfacecolor='none', zorder=5)
     finish(axes, measures)
     _legend(axes)

@@ -36,8 +36,9 @@ def curves(measures: Measures) -> str:
     if not curve_variants(measures):
         return ''
     return (_figure(svg(draw_saved, 6.4, 4.0, 'saved', measures),
-                    f'{MAIN_STEP} steps ahead. Broken line: the model without memory with all '
-                    'examples. Circle: where memory comes down to it; band: its interval.',
+                    f'{MAIN_STEP} steps ahead. Broken line: without memory, with all examples '
+                    'and the longest training that helped. Circle: where memory comes down to it; '
+                    'band: its interval.',
                     'narrow')
             + _figure(svg(draw_curves, 10.0, 7.2, 'curves', measures),
                       'All places. At 1 the prediction is no better than copying the last frame.'))

@@ -145,6 +145,20 @@ def test_a_quarter_of_the_examples_is_what_counts(
     assert ('not reached' in found.text) == (lead < 0)
 
 
+def test_the_longest_training_without_memory_that_helped_is_the_target(tmp_path: Path) -> None:
+    save(tmp_path, 'memory', SIZES)
+    save(tmp_path, 'none')
+    once = Report.of(tmp_path).measures.saved()
+    for seed in SEEDS:
+        longer = cell('none', SIZES[-1], seed, QUIET, shifted(-0.05))
+        replace(longer, variant='none_four').save(tmp_path)
+    four_times = Report.of(tmp_path).measures.saved()
+    assert once is not None
+    assert four_times is not None
+    assert four_times.target == pytest.approx(once.target - 0.05, abs=0.01)
+    assert four_times.share.estimate > once.share.estimate
+
+
 def test_a_target_that_was_still_falling_is_called_too_easy(tmp_path: Path) -> None:
     save(tmp_path, 'memory', SIZES)
     save(tmp_path, 'none')
