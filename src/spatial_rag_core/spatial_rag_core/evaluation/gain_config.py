@@ -103,7 +103,12 @@ class GainConfig:
     @property
     def trained(self) -> tuple[str, ...]:
         """Variants with a training of their own."""
-        return (*COMPARED, *(WITHOUT if self.ablations else ()))
+        return (*COMPARED, *self.ablated)
+
+    @property
+    def ablated(self) -> tuple[str, ...]:
+        """Variants that try a field by its absence."""
+        return tuple(WITHOUT) if self.ablations else ()
 
     @property
     def test_fence(self) -> FenceConfig:

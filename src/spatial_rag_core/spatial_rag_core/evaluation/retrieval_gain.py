@@ -93,7 +93,7 @@ def run_job(job: Job) -> None:
             measure_adaptation(trial).save(job.folder)
         if job.seed == job.config.seeds[0]:
             draw_examples(trial, job.folder)
-    _measure_variants(job, trial, job.config.trained[len(COMPARED):])
+    _measure_variants(job, trial, job.config.ablated)
 
 
 def _measure_variants(job: Job, trial: GainTrial, variants: Iterable[str]) -> None:

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from spatial_rag_core.check_report import CheckReport
 from spatial_rag_core.data.episodes.episode import EpisodeFacts
 from spatial_rag_core.data.episodes.episode_file import EpisodeReader
 from spatial_rag_core.data.episodes.splits import maps_in_two_splits
 from spatial_rag_core.errors import EpisodeError
 
 OnProgress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """count: episodes that are whole.  problems: one line each, none where all is well."""
-
-    count: int
-    problems: tuple[str, ...]
-
-    @property
-    def is_clean(self) -> bool:
-        """Tell whether nothing is wrong."""
-        return not self.problems
 
 
 def check(path: Path, on_progress: OnProgress | None = None) -> CheckReport:

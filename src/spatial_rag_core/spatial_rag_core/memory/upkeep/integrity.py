@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 import sqlite3
 import struct
 from typing import Any
 
+from spatial_rag_core.check_report import CheckReport
 from spatial_rag_core.errors import JournalError, JournalUnavailableError
 from spatial_rag_core.memory.file.high_water_mark import lost_of
 from spatial_rag_core.memory.file.snapshot import OnProgress, require_file, snapshot
@@ -27,19 +27,6 @@ from spatial_rag_core.memory.upkeep.integrity_rows import check_memories
 
 _LISTED = 20
 _NUMBERS = ('generation', 'forgotten_count', 'changes_pruned_to')
-
-
-@dataclass(frozen=True)
-class CheckReport:
-    """Memories that were read, and what is wrong, in words; the first 20 and how many more."""
-
-    count: int
-    problems: tuple[str, ...]
-
-    @property
-    def is_clean(self) -> bool:
-        """Whether every byte that matters is as it was written."""
-        return not self.problems
 
 
 def check(path: Path, on_progress: OnProgress | None = None,

@@ -8,6 +8,7 @@ from dataclasses import replace
 import functools
 from pathlib import Path
 
+from spatial_rag_core.check_report import CheckReport
 from spatial_rag_core.errors import JournalError
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.retriever import Retriever
@@ -107,7 +108,7 @@ class Judgement:
 
     def check(self) -> bool:
         """Whether `check` finds it clean; raises TortureError where reading told otherwise."""
-        reports: list[integrity.CheckReport] = []
+        reports: list[CheckReport] = []
         told = list(self.told)
         if self.tell(lambda: reports.append(integrity.check(self._path))):
             return False

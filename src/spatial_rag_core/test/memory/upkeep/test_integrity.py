@@ -6,10 +6,11 @@ import sqlite3
 import subprocess
 import sys
 
+from spatial_rag_core.check_report import CheckReport
 from spatial_rag_core.errors import JournalError
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.tables.rows import packed
-from spatial_rag_core.memory.upkeep.integrity import check, CheckReport
+from spatial_rag_core.memory.upkeep.integrity import check
 
 import numpy as np
 import pytest
