@@ -13,28 +13,32 @@ from spatial_rag_core.training.dynamics_config import DynamicsConfig
 from spatial_rag_core.training.map_memory import FenceConfig
 from spatial_rag_core.training.training_config import TrainingConfig
 
-WITHOUT: Mapping[str, Mapping[str, Any]] = {
+TURNED: Mapping[str, Mapping[str, Any]] = {
     'no_agreement': {'agreement': False}, 'no_pointer': {'pointer': False},
-    'no_action': {'memory_action': False}, 'no_displacement': {'displacement': False},
-    'no_state': {'carry_state': False}}
-"""The model with memory, less one field of its transition."""
+    'no_displacement': {'displacement': False}, 'no_state': {'carry_state': False},
+    'with_action': {'memory_action': True}}
+"""The model with memory, one field of its transition turned: off, or on if it is off."""
 
-LONGER = {'none_twice': 2, 'none_four': 4}
-"""Trainings of `none` with so many times the steps: when does it get no better?"""
+LONGER = {'none_twice': 2, 'none_four': 4, 'memory_four': 4}
+"""Trainings with so many times the steps: when does a model get no better?"""
 
 COMPARED = ('memory', *LONGER, 'none', 'none_long', 'plain', 'pose_only', 'latent_only')
 """Trained variants that every experiment compares."""
 
-CONTROLS = ('memory_empty', 'memory_wrong_map', 'memory_shuffled', 'memory_random')
-"""The model with memory, given other memories than the robot's own."""
+CONTROLS_OF: Mapping[str, tuple[str, ...]] = {
+    'memory': ('memory_empty', 'memory_wrong_map', 'memory_shuffled', 'memory_random'),
+    'memory_four': ('memory_four_empty', 'memory_four_wrong_map')}
+"""A model with memory, given other memories than the robot's own."""
+
+CONTROLS = tuple(name for names in CONTROLS_OF.values() for name in names)
 
 UNTRAINED = ('knn', 'oracle')
 """Predictions without a model: a memory's latent as it is."""
 
-EVERYWHERE = ('memory', 'none', *CONTROLS)
+EVERYWHERE = ('memory', 'none', *CONTROLS_OF['memory'])
 
 LONG_HISTORY = 12
-_HIDDEN_WITHOUT_MEMORY = 242  # as many parameters as with memory, to within 1 %
+_HIDDEN_WITHOUT_MEMORY = 278  # as many parameters as with memory, to within 1 %
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class GainConfig:
 
     sizes: training maps, ascending.  seeds: each draws other maps and other weights.
     horizons: steps ahead.  test_every: moments between two test windows.  tour_steps: moments of
-    the drives through a changed map.  ablations: whether each field is tried by its absence.
+    the drives through a changed map.  ablations: whether each field is tried by turning it.
     """
 
     sizes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -107,8 +111,8 @@ class GainConfig:
 
     @property
     def ablated(self) -> tuple[str, ...]:
-        """Variants that try a field by its absence."""
-        return tuple(WITHOUT) if self.ablations else ()
+        """Variants that turn one field."""
+        return tuple(TURNED) if self.ablations else ()
 
     @property
     def test_fence(self) -> FenceConfig:
@@ -128,7 +132,7 @@ class GainConfig:
                                agreement=False)
             case 'latent_only':
                 return replace(full, lookup='latent')
-        return replace(full, **WITHOUT.get(variant, {}))
+        return replace(full, **TURNED.get(variant, {}))
 
     def dynamics(self, variant: str) -> DynamicsConfig:
         """How a trained variant is trained."""

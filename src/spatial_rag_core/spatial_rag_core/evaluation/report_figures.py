@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from spatial_rag_core.evaluation.bootstrap import Sample
+from spatial_rag_core.evaluation.gain_config import CONTROLS
 from spatial_rag_core.evaluation.report_measures import MAIN_STEP, Measures
 
 import numpy as np
@@ -53,7 +54,7 @@ def color(variant: str) -> str:
 
 def curve_variants(measures: Measures) -> list[str]:
     """Those with a curve, of two sizes or more; the model is in it from its first cell."""
-    return [variant for variant in measures.variants if not variant.startswith('memory_')
+    return [variant for variant in measures.variants if variant not in CONTROLS
             and (len(measures.sizes(variant)) > 1 or variant in {'memory', 'none'})]
 
 

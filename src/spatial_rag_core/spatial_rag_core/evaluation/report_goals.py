@@ -28,8 +28,8 @@ GAIN_RATIO = 5.0
 
 def judged_goals(measures: Measures) -> list[Goal]:
     """Judge every goal; what other commands measured comes last."""
-    return [_examples(measures), _revisited(measures), _novel(measures), _empty(measures),
-            _wrong_map(measures), _no_help(measures, 'shuffled'), _no_help(measures, 'random'),
+    return [_examples(measures), _revisited(measures), _novel(measures),
+            *_harmless(measures), _no_help(measures, 'shuffled'), _no_help(measures, 'random'),
             _adaptation(measures), _one_step(measures), _main_step(measures),
             *map(_other, measures.results.goals)]
 
@@ -99,25 +99,30 @@ def _difference(measures: Measures, claim: Claim, variant: str, other: str, grou
                         f'{change_text(gap)}', _where(measures, variant, other))
 
 
-def _empty(measures: Measures) -> Goal:
-    return _ratio(measures, Claim('empty', 'With an empty memory it is as good as without',
-                                  'at most 3 % more error than the model without memory'),
-                  'memory_empty', most=0.03)
+def _harmless(measures: Measures) -> list[Goal]:
+    """Both trained as long as `memory` is everywhere, and both four times as long."""
+    goals = []
+    for variant, other, words in (
+            ('memory', 'none', ''),
+            ('memory_four', 'none_four', ', both trained four times as long')):
+        key = variant.removeprefix('memory')
+        goals += [
+            _ratio(measures, Claim('empty' + key, 'With an empty memory it is as good as without'
+                                   + words, 'at most 3 % more error than the model without '
+                                   'memory'), f'{variant}_empty', other, most=0.03),
+            _ratio(measures, Claim('wrong_map' + key, "Another map's memories harm little" + words,
+                                   'at most 5 % more error than the model without memory'),
+                   f'{variant}_wrong_map', other, most=0.05)]
+    return goals
 
 
-def _wrong_map(measures: Measures) -> Goal:
-    return _ratio(measures, Claim('wrong_map', "Another map's memories harm little",
-                                  'at most 5 % more error than the model without memory'),
-                  'memory_wrong_map', most=0.05)
-
-
-def _ratio(measures: Measures, claim: Claim, variant: str, most: float) -> Goal:
-    pair = measures.pair(variant, 'none')
+def _ratio(measures: Measures, claim: Claim, variant: str, other: str, most: float) -> Goal:
+    pair = measures.pair(variant, other)
     if pair is None:
-        return claim.not_measured(f'{variant} and none')
+        return claim.not_measured(f'{variant} and {other}')
     more = (pair[0] / pair[1]).each(lambda ratio: ratio - 1).interval()
     return claim.judged(more, most, f'{more.estimate:+.1%} [{more.low:+.1%}, {more.high:+.1%}]',
-                        _where(measures, variant, 'none'))
+                        _where(measures, variant, other))
 
 
 def _adaptation(measures: Measures) -> Goal:

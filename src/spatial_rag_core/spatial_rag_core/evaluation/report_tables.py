@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from spatial_rag_core.evaluation.bootstrap import Sample
+from spatial_rag_core.evaluation.gain_config import CONTROLS
 from spatial_rag_core.evaluation.report_measures import MAIN_STEP, Measures
 from spatial_rag_core.evaluation.report_verdict import (
     BORNE_OUT,
@@ -22,13 +23,16 @@ MEANINGS = {
     'knn': 'nearest neighbour, nothing learned',
     'none_twice': 'no memory, trained twice as long',
     'none_four': 'no memory, trained four times as long',
+    'memory_four': 'the model, trained four times as long',
+    'memory_four_empty': 'trained four times as long, the memory is empty',
+    'memory_four_wrong_map': 'trained four times as long, memories of another map',
     'pose_only': 'chosen by pose, latents alone',
     'latent_only': 'chosen by latent, all fields',
     'no_agreement': 'less the look whether memories agree with what is seen',
     'no_pointer': 'less the pointer to the latent of a memory',
-    'no_action': 'less the actions of memories',
     'no_displacement': 'less the learned way: dead reckoning alone',
     'no_state': 'less the state carried from step to step',
+    'with_action': 'and the action that led to each memory',
     'oracle': 'the best that memories could give',
     'memory_empty': 'the memory is empty',
     'memory_random': 'every field of every memory scrambled',
@@ -59,7 +63,7 @@ def goal_table(goals: Iterable[Goal]) -> str:
 def variant_table(measures: Measures) -> str:
     """Every model at the largest size that it was trained with."""
     steps = measures.steps()
-    names = [name for name in measures.variants if not name.startswith('memory_')]
+    names = [name for name in measures.variants if name not in CONTROLS]
     head = ['model', *(f'{step} step{"s" if step > 1 else ""}' for step in steps), 'revisited',
             'novel', 'parameters']
     return table(head, [_variant_row(measures, name, steps) for name in names], 1)
@@ -67,7 +71,7 @@ def variant_table(measures: Measures) -> str:
 
 def control_table(measures: Measures) -> str:
     """The same trained model with other memories, beside memory and none."""
-    names = [name for name in measures.variants if name.startswith('memory_')]
+    names = [name for name in measures.variants if name in CONTROLS]
     rows = []
     for name in names:
         maps = measures.sizes(name)[-1]

@@ -17,7 +17,7 @@ from spatial_rag_core.evaluation.gain_adaptation import HORIZON, measure_adaptat
 from spatial_rag_core.evaluation.gain_baselines import best_memory, nearest_memory
 from spatial_rag_core.evaluation.gain_config import (
     COMPARED,
-    CONTROLS,
+    CONTROLS_OF,
     GainConfig,
     LONGER,
     UNTRAINED,
@@ -104,21 +104,17 @@ def _measure_variants(job: Job, trial: GainTrial, variants: Iterable[str]) -> No
 
 
 def _is_done(job: Job, variant: str) -> bool:
-    """Whether its cell is there, and for `memory` those of the controls."""
-    needed = [variant]
-    if variant == 'memory':
-        needed += [name for name in (*CONTROLS, *UNTRAINED)
-                   if job.maps in job.config.sizes_of[name]]
+    """Whether its cell is there, and those of what is measured with it."""
+    needed = [variant, *CONTROLS_OF.get(variant, ()), *(UNTRAINED if variant == 'memory' else ())]
     return all(CellResult.path(job.folder, name, job.maps, job.seed).exists()
-               for name in needed)
+               for name in needed if job.maps in job.config.sizes_of[name])
 
 
 def _cells(job: Job, trial: GainTrial, variant: str) -> Iterator[CellResult]:
     """Measure a variant, and what rests on it."""
     trained = trial.trained(variant)
     windows = trial.test_windows(job.config.dynamics(variant).history)
-    if variant == 'memory':
-        yield from _controls(job, trial, trained, windows)
+    yield from _controls(job, trial, variant, trained, windows)
     found = open_loop(trained.network, windows, job.config.horizons)
     column = job.config.horizons.index(HORIZON) if HORIZON in job.config.horizons else -1
     yield _cell(job, trial, variant, found, windows, seconds=trained.figures.seconds,
@@ -144,15 +140,17 @@ def _is_saturated(job: Job, trial: GainTrial) -> bool | None:
     return four > 0.99 * twice
 
 
-def _controls(job: Job, trial: GainTrial, trained: TrainedDynamics,
+def _controls(job: Job, trial: GainTrial, variant: str, trained: TrainedDynamics,
               windows: WindowSet) -> Iterator[CellResult]:
+    """Measure a model with other memories, and what needs no training of its own."""
     banks: dict[str, BankOf] = {
-        'memory_empty': no_memory, 'memory_wrong_map': other_maps_memory(job.seed),
-        'memory_shuffled': shuffled_memory(job.seed), 'memory_random': random_memory(job.seed)}
-    for name in CONTROLS:
-        found = open_loop(trained.network, windows, job.config.horizons, banks[name])
+        'empty': no_memory, 'wrong_map': other_maps_memory(job.seed),
+        'shuffled': shuffled_memory(job.seed), 'random': random_memory(job.seed)}
+    for name in CONTROLS_OF.get(variant, ()):
+        found = open_loop(trained.network, windows, job.config.horizons,
+                          banks[name.removeprefix(f'{variant}_')])
         yield _cell(job, trial, name, found, windows)
-    if job.maps == job.config.sizes[-1]:
+    if variant == 'memory' and job.maps == job.config.sizes[-1]:
         predictors = {'knn': nearest_memory(trained.network), 'oracle': best_memory}
         for name in UNTRAINED:
             yield _cell(job, trial, name, compare(predictors[name], windows,

@@ -32,12 +32,12 @@ class TransitionConfig:
 
     z_dim: int = 32
     action_dim: int = 2
-    hidden_dim: int = 160
+    hidden_dim: int = 192
     attention_dim: int = 128
     attention_heads: int = 4
     memory: bool = True
     memory_pose: bool = True
-    memory_action: bool = True
+    memory_action: bool = False
     pointer: bool = True
     agreement: bool = True
     displacement: bool = True

@@ -27,7 +27,8 @@ FLOOR = 0.42  # of the model without memory at full data, 15 steps ahead
 SHIFT = {'memory': -0.10, 'none': 0.0, 'none_long': -0.005, 'plain': -0.002}
 CONTROLS = {'memory_empty': 0.004, 'memory_random': 0.01, 'memory_shuffled': 0.012,
             'memory_wrong_map': 0.015, 'knn': 0.5, 'pose_only': -0.03, 'latent_only': -0.02,
-            'oracle': -0.2}
+            'oracle': -0.2, 'none_four': 0.0, 'memory_four': -0.11, 'memory_four_empty': 0.004,
+            'memory_four_wrong_map': 0.015}
 GROUPS = {'all': 1.0, 'revisited': 1.4, 'novel': 0.0}
 
 

@@ -98,7 +98,8 @@ def test_the_whole_experiment_bears_every_goal_out(whole: Path) -> None:
     verdicts = {goal.key: goal.verdict for goal in Report.of(whole).goals}
     assert set(verdicts.values()) == {BORNE_OUT}
     assert list(verdicts) == ['examples_saved', 'revisited', 'novel', 'empty', 'wrong_map',
-                              'shuffled', 'random', 'adaptation', 'one_step', 'main_step']
+                              'empty_four', 'wrong_map_four', 'shuffled', 'random',
+                              'adaptation', 'one_step', 'main_step']
 
 
 @pytest.fixture(scope='module')
@@ -168,10 +169,13 @@ def test_a_target_that_was_still_falling_is_called_too_easy(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(('key', 'variant', 'bad'), [
     ('empty', 'memory_empty', 0.02), ('wrong_map', 'memory_wrong_map', 0.02),
+    ('empty_four', 'memory_four_empty', 0.02),
+    ('wrong_map_four', 'memory_four_wrong_map', 0.02),
     ('shuffled', 'memory_shuffled', -0.05), ('random', 'memory_random', -0.05)])
 def test_a_control_that_fails_its_goal_is_not_borne_out(
         tmp_path: Path, key: str, variant: str, bad: float) -> None:
     save(tmp_path, 'none')
+    save(tmp_path, 'none_four')
     save(tmp_path, variant)
     assert (goal(tmp_path, key).verdict, goal(tmp_path, key).firm) == (BORNE_OUT, True)
     save(tmp_path, variant, wanted=shifted(bad))
@@ -248,7 +252,7 @@ def test_damaged_files_are_named_on_the_page(whole: Path, tmp_path: Path) -> Non
     next((tmp_path / 'copy' / 'strips').iterdir()).write_bytes(b'PK')
     text = page_of(tmp_path / 'copy')
     assert f'{path}: damaged' in text
-    assert '1 of 120 planned cells are missing: oracle 128 maps seed 0' in text
+    assert '1 of 132 planned cells are missing: oracle 128 maps seed 0' in text
     assert text.count('Not read:') == 2
 
 
@@ -290,7 +294,7 @@ def test_machines_get_the_verdicts_of_the_page(
     values = told(capsys, whole, '--out', tmp_path / 'new' / 'page.html')
     assert values['page'] == str(tmp_path / 'new' / 'page.html')
     assert Path(values['page']).is_file()
-    assert values['counts'] == {BORNE_OUT: 10, NOT_BORNE_OUT: 0, NOT_MEASURED: 0}
+    assert values['counts'] == {BORNE_OUT: 12, NOT_BORNE_OUT: 0, NOT_MEASURED: 0}
     assert values['cells_missing'] == 0
     first = values['goals'][0]
     assert first['key'] == 'examples_saved'
@@ -310,7 +314,7 @@ def test_what_is_not_reached_is_null_for_machines(
 def test_people_get_one_line_a_goal(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(['report', str(whole)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 11
+    assert len(lines) == 13
     assert lines[0].startswith(BORNE_OUT)
     assert lines[-1] == str(whole / 'report.html')
 

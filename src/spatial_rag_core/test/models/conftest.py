@@ -42,7 +42,7 @@ def rich_model() -> WorldModel:
     torch.manual_seed(0)
     model = WorldModel(WorldModelConfig(
         EncoderConfig(z_dim=6, use_depth=True, proprio_dim=3),
-        TransitionConfig(z_dim=6, action_dim=2, topk=4)))
+        TransitionConfig(z_dim=6, action_dim=2, memory_action=True, topk=4)))
     torch.nn.init.normal_(model.encoder.head.weight)
     return model.eval().requires_grad_(False)
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from .transitions import poses, VARIANTS
+from .transitions import FULL, poses, VARIANTS
 
 TOLERANCE = {'rtol': 1e-5, 'atol': 1e-5}
 Z, A, HISTORY, STEPS = 32, 2, 3, 4
@@ -53,7 +53,7 @@ def carried(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     architecture, _, variant = request.param.partition(', ')
     torch.manual_seed(0)
     model = WorldModel(WorldModelConfig(EncoderConfig(architecture), TransitionConfig(
-        hidden_dim=64, **VARIANTS[variant or 'full'])))
+        hidden_dim=64, **FULL | VARIANTS[variant or 'full'])))
     model.eval().requires_grad_(False)
     path = tmp_path_factory.mktemp('carried') / 'model.pt'
     save_bundle(model, path, trained=False, training={}, history=HISTORY)

@@ -196,8 +196,8 @@ def test_a_pointer_to_the_memory_there_makes_it_the_imagined_latent() -> None:
     transition = net.transition
     for part in (transition.attention.query, transition.attention.key,
                  transition.attention.correction):
-        part.weight.zero_()
-        part.bias.zero_()
+        for parameter in part.parameters():
+            parameter.zero_()
     transition.attention.query.bias.fill_(1.0)
     transition.attention.null_key.fill_(-100.0)
     transition.point.bias.fill_(50.0)

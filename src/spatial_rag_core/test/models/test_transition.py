@@ -22,8 +22,8 @@ def torchs_attention(net: torch.nn.Module) -> torch.nn.MultiheadAttention:
                                          batch_first=True)
     theirs.q_proj_weight.data, theirs.k_proj_weight.data, theirs.v_proj_weight.data = (
         part.weight.data for part in (ours.query, ours.key, ours.value))
-    theirs.in_proj_bias.data = torch.cat([ours.query.bias, ours.key.bias, ours.value.bias])
-    theirs.bias_k.data, theirs.bias_v.data = ours.null_key.data, ours.null_value.data
+    theirs.in_proj_bias.data = torch.cat([ours.query.bias, torch.zeros(2 * HIDDEN)])
+    theirs.bias_k.data[:], theirs.bias_v.data[:] = ours.null_key.data, ours.null_value.data
     theirs.out_proj.load_state_dict(ours.out.state_dict())
     return theirs.eval().requires_grad_(False)
 

@@ -30,8 +30,8 @@ def test_an_impossible_transition_is_refused_at_birth(
 
 
 @pytest.mark.parametrize(('options', 'channels'), [
-    ({}, 9 + 3), ({'memory_action': False}, 9), (PLAIN, 0),
-    ({'memory_pose': False}, 3)])
+    ({}, 9), ({'memory_action': True}, 9 + 3), (PLAIN, 0),
+    ({'memory_pose': False, 'memory_action': True}, 3)])
 def test_a_memory_brings_its_pose_and_its_action_beside_its_latent(
         options: dict[str, Any], channels: int) -> None:
     assert TransitionConfig(action_dim=3, **options).extra_channels == channels

@@ -18,8 +18,9 @@ Z, A, K, B, HIDDEN, HEADS = 6, 2, 5, 3, 16, 2
 PLAIN: dict[str, Any] = {
     'memory_pose': False, 'memory_action': False, 'pointer': False, 'agreement': False,
     'displacement': False, 'carry_state': False, 'uncertainty': False, 'lookup': 'once'}
+FULL: dict[str, Any] = {'memory_action': True}
 VARIANTS: dict[str, dict[str, Any]] = {
-    'full': {}, 'plain': PLAIN, 'no memory': {'memory': False},
+    'full': FULL, 'plain': PLAIN, 'no memory': {'memory': False},
     'by latent': {'lookup': 'latent'}, 'once': {'lookup': 'once'},
     'no pose': {'memory_pose': False}, 'no action': {'memory_action': False},
     'no pointer': {'pointer': False}, 'no agreement': {'agreement': False},
@@ -33,8 +34,9 @@ def make(**options: Any) -> Transition:
 
 def imagination(**options: Any) -> Imagination:
     torch.manual_seed(0)
-    config = TransitionConfig(Z, A, hidden_dim=HIDDEN, attention_dim=HIDDEN,
-                              attention_heads=HEADS, **options)
+    config = TransitionConfig(**{
+        'z_dim': Z, 'action_dim': A, 'hidden_dim': HIDDEN, 'attention_dim': HIDDEN,
+        'attention_heads': HEADS, **FULL, **options})
     return Imagination(config).eval().requires_grad_(False)
 
 

@@ -31,9 +31,10 @@ SMALL = TransitionConfig(Z_DIM, 2, hidden_dim=16, topk=4)
 SHORT = DynamicsConfig(horizon=4, training_steps=4, batch_size=8, validate_every=2,
                        fence=FenceConfig(most=32))
 VARIANTS: dict[str, dict[str, Any]] = {
-    'everything': {}, 'no memory': {'memory': False}, 'no pointer': {'pointer': False},
-    'no displacement': {'displacement': False}, 'no state': {'carry_state': False},
-    'no uncertainty': {'uncertainty': False}, 'once': {'lookup': 'once'},
+    'everything': {'memory_action': True}, 'no memory': {'memory': False},
+    'no pointer': {'pointer': False}, 'no displacement': {'displacement': False},
+    'no state': {'carry_state': False}, 'no uncertainty': {'uncertainty': False},
+    'once': {'lookup': 'once'},
     'the formula': {'lookup': 'latent', 'memory_pose': False, 'memory_action': False,
                     'pointer': False, 'displacement': False, 'uncertainty': False}}
 
