@@ -13,6 +13,7 @@ import zipfile
 from spatial_rag_core.errors import BundleError, ConfigurationError
 from spatial_rag_core.models.transition_config import TransitionConfig
 
+_MOST_BYTES = 1 << 20  # of metadata
 FORMAT_VERSION = 3
 METADATA_FILE = 'metadata.json'
 CREATE_HINT = 'spatial-rag bundle create-untrained'
@@ -125,9 +126,13 @@ def check_dimensions(path: Path, metadata: BundleMetadata, z_dim: int | None,
 
 def _extra_file(path: Path) -> bytes | None:
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith(f'/extra/{METADATA_FILE}'):  # where TorchScript keeps extra files
-                return archive.read(name)
+        for info in archive.infolist():
+            if info.filename.endswith(f'/extra/{METADATA_FILE}'):  # TorchScript's extra files
+                if info.file_size > _MOST_BYTES:
+                    raise BundleError(f'{path}: metadata of {info.file_size} bytes, expected at '
+                                      f'most {_MOST_BYTES}; make the bundle again '
+                                      f'({CREATE_HINT} PATH)')
+                return archive.read(info)
     return None
 
 

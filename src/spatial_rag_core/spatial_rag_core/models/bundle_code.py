@@ -1,0 +1,87 @@
+"""
+What the code in a bundle calls: nothing but what our own models do.
+
+TorchScript cannot call Python, but it has operators that write and map files (torch.save,
+torch.from_file), and hundreds that no model of ours needs. The code lies in the file as text, so
+it is read before any of it is loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+import zipfile
+
+from spatial_rag_core.errors import BundleError
+
+_MOST_CODE_BYTES = 4 << 20
+_OPERATORS = frozenset("""
+    __and__ __contains__ __is__ __isnot__ __not__ __or__ adaptive_avg_pool2d add add_ all any
+    append arange argmax argmin batch_norm bitwise_not cat clamp clone conv2d conv_transpose2d
+    cos cross detach dim div einsum eq exp expand expand_as eye flatten floordiv format full
+    gather ge gru_cell gt index_select isfinite le len linear log lt masked_fill matmul max
+    max_pool2d maximum mean min minimum mul ne neg new_zeros norm ones ones_like pad permute
+    pixel_shuffle pixel_unshuffle pow prod reciprocal relu relu_ repeat reshape rsqrt rsub select
+    sigmoid sin size slice softmax softplus split sqrt square squeeze stack sub sum tanh to topk
+    transpose unbind unsqueeze view where zeros zeros_like
+    prim.RaiseException prim.device prim.dtype prim.max prim.min
+    """.split())
+_WORDS = frozenset({'annotate', 'float', 'getattr', 'int', 'bool', 'range', 'unchecked_cast',
+                    'uninitialized', 'isinstance', 'str'})
+"""What is called by its name alone; _0, _1, … stand for functions of the archive."""
+
+
+def require_known_code(path: Path) -> None:
+    """Raise BundleError where a bundle calls what no model of ours does."""
+    trees = list(_code(path))
+    own = {node.name for tree in trees for node in ast.walk(tree)
+           if isinstance(node, ast.FunctionDef | ast.ClassDef)} - _all_operators()
+    for tree in trees:
+        for node in ast.walk(tree):
+            if (name := _foreign(node, own)) is not None:
+                raise BundleError(f'{path}: its code calls {name}, which no model of this '
+                                  'software does; use bundles that you made, or trust')
+
+
+def _code(path: Path) -> Iterator[ast.Module]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            files = [info for info in archive.infolist()
+                     if '/code/' in info.filename and info.filename.endswith('.py')]
+            if sum(info.file_size for info in files) > _MOST_CODE_BYTES:
+                raise BundleError(f'{path}: holds more than {_MOST_CODE_BYTES} bytes of code')
+            for info in files:
+                yield ast.parse(archive.read(info))
+    except (OSError, zipfile.BadZipFile, SyntaxError, ValueError, RecursionError) as error:
+        raise BundleError(f'{path}: its code cannot be read ({error}); copy it again') from error
+
+
+def _foreign(node: ast.AST, own: set[str]) -> str | None:
+    """Name of what is used and not known; None where there is nothing to object to."""
+    if isinstance(node, ast.Attribute) and isinstance(root := _root(node), ast.Name) and (
+            root.id in ('torch', 'ops')):
+        name = ast.unparse(node).removeprefix(f'{root.id}.')
+        # A part of a longer name (ops.prim of ops.prim.min) is looked at with the whole.
+        return None if name in _OPERATORS or name == 'prim' else ast.unparse(node)
+    if not isinstance(node, ast.Call):
+        return None
+    if isinstance(node.func, ast.Name):
+        word = node.func.id
+        return None if word in own | _WORDS or word.lstrip('_').isdigit() else word
+    if isinstance(node.func, ast.Attribute):  # a method: ours, or an operator in another form
+        method = node.func.attr
+        is_rooted = isinstance(root := _root(node.func), ast.Name) and root.id in ('torch', 'ops')
+        return None if is_rooted or method in own | _OPERATORS else method
+    return ast.unparse(node.func)
+
+
+def _root(node: ast.expr) -> ast.expr:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node
+
+
+def _all_operators() -> set[str]:
+    import torch
+    return {schema.name.partition('::')[2] for schema in torch._C._jit_get_all_schemas()}
