@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 import math
+import reprlib
 from typing import Literal, NamedTuple
 
 from spatial_rag_core.errors import (
@@ -23,6 +24,9 @@ Metric = Literal['l2', 'cosine']
 
 MAX_COORDINATE_M = 1e7
 """A coordinate farther from the map's origin than this [m] is taken for a fault."""
+
+MAX_NAME_LENGTH, MAX_LABELS, MAX_IDS = 255, 64, 10_000
+"""Of what is asked for: characters of a name, labels, and ids at once."""
 
 
 class Position(NamedTuple):
@@ -225,7 +229,9 @@ class MemoryQuery:
                 f"rank_by must be 'latent' or 'pose', got {self.rank_by!r}")
         if self.metric not in ('l2', 'cosine'):
             raise ConfigurationError(f"metric must be 'l2' or 'cosine', got {self.metric!r}")
-        _check_labels(self.labels)
+        check_labels(self.labels)
+        _check_names(session=self.session, robot=self.robot, map_id=self.map_id,
+                     model_id=self.model_id)
 
     def _check_needs(self) -> None:
         if self.rank_by == 'latent' and self.vector is None:
@@ -252,9 +258,30 @@ def _check_times(**times: float | None) -> None:
             f'after {after} s must not exceed before {before} s; swap the two')
 
 
-def _check_labels(labels: tuple[str, ...]) -> None:
+def check_labels(labels: tuple[str, ...]) -> None:
+    """Raise ConfigurationError where it is no tuple of words, or they are many or long."""
     if isinstance(labels, str) or not all(isinstance(label, str) and label for label in labels):
-        raise ConfigurationError(f'labels must be a tuple of words, none empty, got {labels!r}')
+        raise ConfigurationError('labels must be a tuple of words, none empty, got '
+                                 f'{reprlib.repr(labels)}')
+    if len(labels) > MAX_LABELS:
+        raise ConfigurationError(f'at most {MAX_LABELS} labels can be given, got {len(labels)}')
+    for label in labels:
+        _check_names(label=label)
+
+
+def _check_names(**names: str | None) -> None:
+    for field_name, name in names.items():
+        if name is not None and len(name) > MAX_NAME_LENGTH:
+            raise ConfigurationError(f'{field_name} has {len(name)} characters, the longest has '
+                                     f'{MAX_NAME_LENGTH}; shorten it')
+
+
+def _check_ids(ids: tuple[str, ...]) -> None:
+    if len(ids) > MAX_IDS:
+        raise ConfigurationError(f'at most {MAX_IDS} ids can be given at once, got {len(ids)}; '
+                                 'select them in parts, or by session, time or place')
+    for each in ids:
+        _check_names(id=each)
 
 
 @dataclass(frozen=True)
@@ -283,7 +310,9 @@ class MemorySelection:
 
     def __post_init__(self) -> None:
         _check_times(after=self.after, before=self.before)
-        _check_labels(self.labels)
+        check_labels(self.labels)
+        _check_names(session=self.session, robot=self.robot, map_id=self.map_id)
+        _check_ids(self.ids)
         if (self.center is None) != (self.radius_m is None):
             raise ConfigurationError('center and radius_m must be given together, got '
                                      f'center {self.center}, radius_m {self.radius_m}')

@@ -11,6 +11,8 @@ from spatial_rag_core.streams.stamp_order import StampOrder, Step
 
 _TAIL_NS = 1_000_000_000
 """How long after time was turned back the poses from before are still known [ns]."""
+_MOST_POSES = 20_000
+"""Kept at most, 2 kHz for 10 s: a flood of poses, whatever their stamps say, fills no memory."""
 
 
 class PoseBuffer:
@@ -97,10 +99,15 @@ class _Run:
         else:
             self.stamps.append(stamp_ns)
             self._poses.append(pose)
+            if len(self.stamps) > _MOST_POSES:
+                self._forget(_MOST_POSES // 10)  # some at once: each time moves all that stays
 
     def forget_before(self, oldest_ns: int) -> None:
-        index = bisect_left(self.stamps, oldest_ns)
-        del self.stamps[:index], self._poses[:index]
+        self._forget(bisect_left(self.stamps, oldest_ns))
+
+    def _forget(self, count: int) -> None:
+        """Forget the oldest so many."""
+        del self.stamps[:count], self._poses[:count]
 
     def gap_ns(self, stamp_ns: int) -> float:
         """From stamp_ns to the nearest pose [ns]; infinite where there is none."""

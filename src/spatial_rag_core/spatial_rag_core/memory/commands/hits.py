@@ -10,6 +10,8 @@ from typing import Any
 
 from spatial_rag_core.errors import InputError
 from spatial_rag_core.memory.commands.text import clean, table, time_of
+from spatial_rag_core.memory.file.connection import make_folders
+from spatial_rag_core.memory.file.private_file import private_file
 from spatial_rag_core.records import Hit
 
 
@@ -50,7 +52,7 @@ def save_thumbnails(hits: Sequence[Hit], folder: Path | None) -> list[Path | Non
     if folder is None:
         return [None] * len(hits)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         return [_save(hit, folder, rank) for rank, hit in enumerate(hits, start=1)]
     except OSError as error:
         raise InputError(f'{folder} cannot be written: {error.strerror}; name another folder'
@@ -62,5 +64,6 @@ def _save(hit: Hit, folder: Path, rank: int) -> Path | None:
         return None
     name = re.sub(r'[^A-Za-z0-9_.-]', '_', hit.memory.id)[:100]  # an imported id may be any text
     file = folder / f'{rank:04d}-{name}.jpg'
-    file.write_bytes(hit.memory.thumbnail)
+    with private_file(file) as stream:
+        stream.write(hit.memory.thumbnail)
     return file

@@ -217,11 +217,16 @@ def require_no_stump(path: Path) -> None:
 
 
 def make_folders(folder: Path) -> None:
-    """Make a folder and those that it lies in, such that they survive a cut of power."""
+    """
+    Make a folder and those that it lies in, such that they survive a cut of power.
+
+    Only their owner may enter those that are made; what is there stays as it is.
+    """
     lacking = [parent for parent in (folder, *folder.parents) if not parent.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    for made in lacking:
-        sync_folder(made.parent)
+    for missing in reversed(lacking):
+        missing.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(missing.parent)
+    folder.mkdir(exist_ok=True)  # raises where it is a file
 
 
 def create_file(path: Path) -> None:

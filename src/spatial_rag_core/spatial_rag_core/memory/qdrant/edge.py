@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spatial_rag_core.errors import IndexUnavailableError
+from spatial_rag_core.memory.file.connection import make_folders
 from spatial_rag_core.memory.index import Context
 from spatial_rag_core.memory.qdrant.filters import AnyOf, Between, Condition, Outside
 from spatial_rag_core.memory.qdrant.points import (
@@ -58,7 +59,7 @@ class EdgeStore:
         if (self.folder / 'edge_config.json').exists():
             shard = edge.EdgeShard.load(str(self.folder), config)
         else:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folders(self.folder)
             shard = edge.EdgeShard.create(str(self.folder), config)
         there = shard.info().payload_schema
         for field, schema in _indexed_fields(resolution):

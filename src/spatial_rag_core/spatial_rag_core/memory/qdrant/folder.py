@@ -13,7 +13,9 @@ import shutil
 from typing import Any
 
 from spatial_rag_core.errors import IndexInUseError, IndexUnavailableError
+from spatial_rag_core.memory.file.connection import make_folders
 from spatial_rag_core.memory.file.damage import sound_parts
+from spatial_rag_core.memory.file.private_file import private_file
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.qdrant.edge import EdgeStore
 from spatial_rag_core.memory.qdrant.points import places_of
@@ -70,7 +72,7 @@ class _Home:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(folder)
         self._lock = os.open(folder.with_suffix('.lock'), os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -103,7 +105,8 @@ class _Home:
 
     def write(self, state: State) -> None:
         draft = self.folder / f'{_STATE}.new'
-        draft.write_text(json.dumps(state))
+        with private_file(draft) as file:
+            file.write(json.dumps(state).encode())
         draft.replace(self.folder / _STATE)
 
 

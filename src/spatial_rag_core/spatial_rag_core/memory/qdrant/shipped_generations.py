@@ -7,6 +7,8 @@ import json
 import os
 from pathlib import Path
 
+from spatial_rag_core.memory.file.private_file import private_file
+
 
 class ShippedGenerations:
     """
@@ -45,6 +47,6 @@ class ShippedGenerations:
     def _write(self, told: dict[str, list[int]]) -> None:
         draft = Path(f'{self._path}.{os.getpid()}')
         with contextlib.suppress(OSError):
-            draft.write_text(json.dumps(told))
-            draft.chmod(0o600)
+            with private_file(draft) as file:
+                file.write(json.dumps(told).encode())
             draft.replace(self._path)
