@@ -3,7 +3,7 @@ from setuptools import find_packages, setup
 package_name = 'spatial_rag_nodes'
 executables = ['encoder_node', 'memory_writer_node', 'retriever_node',
                'transition_predictor_node', 'composed', 'simulated_robot_node',
-               'bag_replay_node', 'episode_recorder_node']
+               'bag_replay_node', 'episode_recorder_node', 'visualizer_node']
 
 setup(
     name=package_name,

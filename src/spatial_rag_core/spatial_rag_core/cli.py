@@ -16,9 +16,10 @@ from spatial_rag_core.evaluation import evaluation_commands, gain_commands, repo
 from spatial_rag_core.memory import memory_commands
 from spatial_rag_core.models import bundle_commands
 from spatial_rag_core.training import train_commands
+from spatial_rag_core.view import view_commands
 
 _GROUPS = (bundle_commands, memory_commands, data_commands, evaluation_commands,
-           report_commands, gain_commands, train_commands)
+           report_commands, gain_commands, train_commands, view_commands)
 _FOR_TRAINING = ('gymnasium', 'h5py', 'lightning', 'tensorboard')
 """What a robot that only runs a bundle need not have."""
 _SMALL_NUMBER = re.compile(r'-(\d+\.?\d*|\.\d+)[eE][+-]?\d{1,3}')

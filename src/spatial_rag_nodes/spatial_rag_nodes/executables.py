@@ -56,6 +56,11 @@ def episode_recorder_node() -> None:
     _run({'episode_recorder_node': 'EpisodeRecorderNode'})
 
 
+def visualizer_node() -> None:
+    """Run the visualizer."""
+    _run({'visualizer_node': 'VisualizerNode'})
+
+
 def _run(nodes: dict[str, str]) -> None:
     """Run the classes, each from the module of its name; ends this process."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # ends at once, until rclpy sets its handler

@@ -16,9 +16,9 @@ def sensor(depth: int = 10) -> QoSProfile:
                       reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
-def stream() -> QoSProfile:
+def stream(depth: int = 20) -> QoSProfile:
     """Our own topics, and those of our simulated robot: reliable."""
-    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=20,
+    return QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth,
                       reliability=ReliabilityPolicy.RELIABLE)
 
 

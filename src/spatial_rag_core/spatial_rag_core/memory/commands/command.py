@@ -21,13 +21,14 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser], n
     Add a command; `arguments.run` does its work, `arguments.usage_error` refuses its words.
 
     operands: as its usage shows them.  does: one line for the list of commands.  more: the text
-    of its own help.  examples: what follows `spatial-rag GROUP NAME`.
+    of its own help.  examples: what follows `spatial-rag GROUP NAME`.  group: '': of none.
     """
     command = commands.add_parser(
         name, help=does, usage=f'%(prog)s {operands} [options]', allow_abbrev=False,
         description=textwrap.fill(more, 78),
-        epilog='\n'.join(['examples:', *(f'  spatial-rag {group} {name} {example}'
-                                         for example in examples)]),
+        epilog='\n'.join(['examples:', *(
+            ' '.join(['  spatial-rag', *filter(None, (group, name, example))])
+            for example in examples)]),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument('--json', action='store_true', help='print one JSON object')
     command.add_argument('--quiet', action='store_true',

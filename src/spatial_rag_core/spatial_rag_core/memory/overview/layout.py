@@ -61,7 +61,7 @@ def hexagons(cells: NDArray[np.uint64], frame: LocalFrame, smallest_edge_m: floa
         resolution -= 1
         unique, owner = np.unique(parents(unique, resolution), return_inverse=True)
         counts = np.bincount(owner, counts).astype(np.int64)
-    return Hexagons([_corners(cell, frame) for cell in unique.tolist()], counts, resolution)
+    return Hexagons([cell_corners(cell, frame) for cell in unique.tolist()], counts, resolution)
 
 
 def parents(cells: NDArray[np.uint64], resolution: int) -> NDArray[np.uint64]:
@@ -76,12 +76,13 @@ def parents(cells: NDArray[np.uint64], resolution: int) -> NDArray[np.uint64]:
     return np.asarray(bare | np.uint64(resolution << 52) | unused, np.uint64)
 
 
-def _corners(cell: int, frame: LocalFrame) -> NDArray[np.float64]:
+def cell_corners(cell: int, frame: LocalFrame) -> NDArray[np.float64]:
+    """Corners of an H3 cell, float64 [5 to 10, 2] in the map frame [m]."""
     return np.array([frame.to_map(*corner) for corner in h3.cell_to_boundary(cell)])
 
 
 def _edge_m(cell: int, frame: LocalFrame) -> float:
-    corners = _corners(cell, frame)
+    corners = cell_corners(cell, frame)
     return float(np.linalg.norm(corners - np.roll(corners, 1, axis=0), axis=1).min())
 
 

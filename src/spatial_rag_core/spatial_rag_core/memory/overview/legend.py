@@ -6,7 +6,6 @@ from datetime import datetime, timezone
 import math
 from typing import Any
 
-from spatial_rag_core.memory.overview.layout import Hexagons, Places
 from spatial_rag_core.spatial.local_frame import Datum
 
 import numpy as np
@@ -19,11 +18,11 @@ INK, PALE = '#333333', '#808080'
 _SHORT_SEC, _DAY_SEC = 10.0, 86_400.0
 
 
-def draw_count_bar(figure: Any, axes: Any, hexagons: Any) -> None:
+def draw_count_bar(figure: Any, axes: Any, colors: Any) -> None:
     """Put the scale of the cells on the right."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
     box, width_in = axes.get_position(), figure.get_size_inches()[0]
-    bar = figure.colorbar(hexagons, cax=figure.add_axes(
+    bar = figure.colorbar(colors, cax=figure.add_axes(
         (box.x1 + 0.14 / width_in, box.y0, 0.15 / width_in, box.height)))
     bar.set_label('memories in a cell', color=INK, fontsize=9, labelpad=6)
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f'{count:,.0f}'))
@@ -31,14 +30,13 @@ def draw_count_bar(figure: Any, axes: Any, hexagons: Any) -> None:
     _make_plain(bar)
 
 
-def draw_age_bar(figure: Any, axes: Any, path: Any, labels: dict[float, str]) -> None:
+def draw_age_bar(figure: Any, axes: Any, colors: Any, labels: dict[float, str]) -> None:
     """Put the scale of the path below."""
     box, height_in = axes.get_position(), figure.get_size_inches()[1]
-    bar = figure.colorbar(path, orientation='horizontal', cax=figure.add_axes(
+    bar = figure.colorbar(colors, orientation='horizontal', cax=figure.add_axes(
         (box.x0, 0.92 / height_in, box.width, 0.11 / height_in)))
     bar.set_ticks(list(labels), labels=list(labels.values()))
     _make_plain(bar)
-    bar.solids.set_alpha(1.0)
 
 
 def _make_plain(bar: Any) -> None:
@@ -58,24 +56,22 @@ def age_labels(ages: NDArray[np.float64], timestamps: NDArray[np.float64]) -> di
             for tick, i in zip(ticks.tolist(), at.tolist(), strict=True)}
 
 
-def subtitle(places: Places) -> str:
-    """How many memories of when."""
-    first, last = float(places.timestamps.min()), float(places.timestamps.max())
+def subtitle(count: int, sessions: int, first: float, last: float) -> str:
+    """How many memories of when; Unix times [s]."""
     is_one_day = _time(first, '%Y%m%d') == _time(last, '%Y%m%d')
-    return (f'{_counted(len(places.timestamps), "memory", "memories")}, '
-            f'{_counted(len(np.unique(places.sessions)), "session", "sessions")}, '
+    return (f'{_counted(count, "memory", "memories")}, '
+            f'{_counted(sessions, "session", "sessions")}, '
             f'{_time(first, "%Y-%m-%d %H:%M:%S")} to '
             f'{_time(last, "%H:%M:%S" if is_one_day else "%Y-%m-%d %H:%M:%S")} UTC')
 
 
-def note(cells: Hexagons, datum: Datum, map_frame: str) -> str:
-    """Two lines: how to read the colours, and where on Earth it is."""
+def note(marks: str, resolution: int, datum: Datum, map_frame: str) -> str:
+    """Two lines: what the marks mean, and where on Earth it is."""
     place = (f'datum {abs(datum.latitude_deg):.5f}° {"N" if datum.latitude_deg >= 0 else "S"} '
              f'{abs(datum.longitude_deg):.5f}° {"E" if datum.longitude_deg >= 0 else "W"}, '
              f'heading {datum.heading_deg:g}°') if datum != Datum() else (
         'no datum, y is taken for north')
-    return ('The path is coloured by time (UTC), the ring is the newest memory.\n'
-            f'Frame {map_frame}, {place}; H3 cells of resolution {cells.resolution}.')
+    return (f'{marks}\nFrame {map_frame}, {place}; H3 cells of resolution {resolution}.')
 
 
 def draw_north(figure: Any, axes: Any, datum: Datum) -> None:

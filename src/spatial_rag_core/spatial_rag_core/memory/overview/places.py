@@ -49,9 +49,15 @@ def _places(journal: Journal, records: Records, sessions: dict[str, int]) -> Pla
 def _joined(parts: list[Places], spec: JournalSpec) -> Places:
     empty = Places(np.empty((0, 2)), np.empty(0), np.empty(0, np.int64), np.empty(0, np.uint64))
     positions, timestamps, sessions, cells = map(np.concatenate, zip(empty, *parts, strict=True))
-    foreign = _foreign(cells, spec.h3_resolution)
-    cells[foreign] = cell_numbers(spec, positions[foreign])
-    return Places(positions, timestamps, sessions, cells)
+    return Places(positions, timestamps, sessions, own_cells(spec, cells, positions))
+
+
+def own_cells(spec: JournalSpec, cells: NDArray[np.uint64],
+              positions: NDArray[np.float64]) -> NDArray[np.uint64]:
+    """Cells [N], those that are none of this memory's resolution reckoned from positions [m]."""
+    foreign, cells = _foreign(cells, spec.h3_resolution), cells.copy()
+    cells[foreign] = cell_numbers(spec, positions[foreign, :2])
+    return cells
 
 
 def _foreign(cells: NDArray[np.uint64], resolution: int) -> NDArray[np.bool_]:

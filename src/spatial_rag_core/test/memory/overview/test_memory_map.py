@@ -146,13 +146,12 @@ def test_the_scale_of_ages_shows_the_times_of_memories() -> None:
 
 
 def test_the_captions_say_what_is_shown() -> None:
-    some = places(wander(1000))
-    assert subtitle(some) == '1,000 memories, 1 session, 2027-01-15 08:00:00 to 08:00:49 UTC'
-    assert subtitle(places(wander(1))).startswith('1 memory, 1 session, ')
-    cells = hexagons(some.cells, FRAME, 0.0)
-    assert note(cells, DATUM, 'odom').endswith(
+    assert subtitle(1000, 1, 1.8e9, 1.8e9 + 49.95) == (
+        '1,000 memories, 1 session, 2027-01-15 08:00:00 to 08:00:49 UTC')
+    assert subtitle(1, 2, 1.8e9, 1.8e9).startswith('1 memory, 2 sessions, ')
+    assert note('It is red.', 13, DATUM, 'odom').endswith(
         'Frame odom, datum 48.00000° N 11.00000° E, heading 30°; H3 cells of resolution 13.')
-    assert 'no datum, y is taken for north' in note(cells, Datum(), 'map')
+    assert 'no datum, y is taken for north' in note('It is red.', 13, Datum(), 'map')
 
 
 @pytest.mark.parametrize('n', [1, 2, 10, 400])

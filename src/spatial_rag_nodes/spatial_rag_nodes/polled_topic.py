@@ -1,0 +1,66 @@
+"""A topic that is looked at now and then, instead of waking the node for each message."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from rclpy.serialization import deserialize_message
+
+
+class Taken(NamedTuple):
+    """A message as it came, and when it was sent [ns] by the clock of its sender's computer."""
+
+    kind: type
+    raw: bytes
+    sent_ns: int
+
+    def message(self) -> Any:
+        """Read it: what is not read costs nothing."""
+        return deserialize_message(self.raw, self.kind)
+
+
+class _Unexecuted(CallbackGroup):
+    """What is in it the executor leaves alone: it does not even wait for it."""
+
+    def can_execute(self, entity: object) -> bool:
+        return False
+
+    def beginning_execution(self, entity: object) -> bool:
+        return False
+
+    def ending_execution(self, entity: object) -> None:
+        pass
+
+
+def _never_called(raw: bytes) -> None:
+    """Stand for a callback: rclpy asks for one."""
+
+
+class PolledTopic:
+    """
+    The newest messages of a topic, as many as its profile is deep.
+
+    To wake up for a message and to read it takes rclpy some 0.4 ms, to take it a tenth of that:
+    as `take` of rclcpp's subscriptions does, which rclpy does not name.
+    """
+
+    def __init__(self, node: Node, kind: type, topic: str, profile: QoSProfile,
+                 **options: Any) -> None:
+        self._kind = kind
+        self._kept: deque[Taken] = deque(maxlen=profile.depth)
+        self._subscription = node.create_subscription(
+            kind, topic, _never_called, profile, raw=True, callback_group=_Unexecuted(), **options)
+
+    def newest_first(self) -> Sequence[Taken]:
+        """Take what came since, and return all that is kept; for one thread at a time."""
+        handle = self._subscription.handle
+        with handle:
+            while (taken := handle.take_message(self._kind, True)) is not None:
+                raw, info = taken
+                self._kept.append(Taken(self._kind, raw, info['source_timestamp']))
+        return [*reversed(self._kept)]
