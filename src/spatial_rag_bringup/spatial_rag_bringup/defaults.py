@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 import subprocess
 
+from spatial_rag_bringup.memory_choice import memory_of_model, MemoryChoice
 from spatial_rag_core.errors import BundleError, SpatialRagError
 from spatial_rag_core.models.bundle_metadata import BundleMetadata, read_metadata
 from spatial_rag_core.settings import Settings
@@ -13,14 +14,31 @@ from spatial_rag_core.settings import Settings
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 
 
-def state_folder() -> Path:
-    """Where memories and stand-in models are kept: spatial_rag in ROS_HOME (~/.ros)."""
-    return Path(os.environ.get('ROS_HOME') or Path.home() / '.ros') / 'spatial_rag'
+def state_folder(namespace: str = '') -> Path:
+    """
+    Where memories and stand-in models are kept: spatial_rag in ROS_HOME (~/.ros).
+
+    What belongs to one robot stands in a folder of its namespace, for a file has one writer.
+    """
+    home = Path(os.environ.get('ROS_HOME') or Path.home() / '.ros')
+    return home / 'spatial_rag' / namespace.strip('/')
 
 
-def parameter_file() -> Path:
-    """The parameters of the four nodes."""
-    return Path(get_package_share_directory('spatial_rag_bringup')) / 'config' / 'robot.yaml'
+def default_memory(place: str, namespace: str, model: Path | None) -> MemoryChoice:
+    """Return the memory file of a place (may be empty) and robot; beside it one for each model."""
+    path = state_folder(namespace) / (f'memory-{place}.db' if place else 'memory.db')
+    return memory_of_model(path, model) if model else MemoryChoice(path)
+
+
+def place_of(bag: Path) -> str:
+    """Name of a recording's place: a folder's whole name, a file's without its ending."""
+    bag = bag.expanduser().resolve()
+    return bag.name if bag.is_dir() else bag.stem
+
+
+def profile_file(profile: str) -> Path:
+    """The parameters of a kind of robot: cpu, jetson or sim."""
+    return Path(get_package_share_directory('spatial_rag_bringup')) / 'config' / f'{profile}.yaml'
 
 
 def shipped_model() -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import re
 from typing import NoReturn
 
-from spatial_rag_bringup.defaults import parameter_file
+from spatial_rag_bringup.defaults import profile_file
 from spatial_rag_core.errors import ConfigurationError
 
 import yaml
@@ -88,7 +88,8 @@ def parse(argv: Sequence[str] | None = None) -> RunOptions:
     parser.add_argument('--respawn', type=_boolean, default=False, metavar='true|false',
                         help='start a node again that a signal or a crash ended; not one that '
                         'refused to start (exit code 1)')
-    parser.add_argument('--params', type=Path, default=None, help='parameters of the nodes (YAML)')
+    parser.add_argument('--params', type=Path, default=None, help='parameters of the nodes '
+                        '(YAML); default: profile sim, for a recording cpu')
     parser.add_argument('--axes', choices=['body', 'optical'], default=None, help='axes of the '
                         'pose, where actions are derived from motion: body (x forward), or '
                         "optical (z forward, a camera's own pose)")
@@ -96,7 +97,7 @@ def parse(argv: Sequence[str] | None = None) -> RunOptions:
     return RunOptions(
         args.bag, args.duration, args.composition, args.memory, args.model, args.rate, args.loop,
         args.namespace, args.log_level, args.remap, args.respawn,
-        args.params or parameter_file(), args.axes)
+        args.params or profile_file('cpu' if args.bag else 'sim'), args.axes)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -7,10 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spatial_rag_bringup.defaults import model_file, state_folder
-from spatial_rag_bringup.memory_choice import memory_of_model
+from spatial_rag_bringup.defaults import default_memory, model_file, place_of
+from spatial_rag_bringup.nodes_to_start import STACK
 from spatial_rag_bringup.parameter_values import choose, ParameterFile
 from spatial_rag_bringup.run_options import RunOptions
+from spatial_rag_bringup.topic_names import full_name, reliable_pictures
 from spatial_rag_core.data.bags.bag_roles import BagRoles, find_roles, is_own_topic
 from spatial_rag_core.data.bags.bag_source import BagSource
 from spatial_rag_core.errors import BagError
@@ -18,8 +19,6 @@ from spatial_rag_core.errors import BagError
 from ament_index_python.packages import get_package_prefix
 import yaml
 
-EXECUTABLES = {'encoder': 'encoder_node', 'memory_writer': 'memory_writer_node',
-               'retriever': 'retriever_node', 'transition_predictor': 'transition_predictor_node'}
 _SIMULATED_TOPICS = ['camera/image_raw', 'camera/depth/image_raw', 'pose', 'actions', 'proprio']
 PLAYED_TO_THE_END_SEC = 1.0
 """A recording that would be cut by less than this is played to its end."""
@@ -52,7 +51,7 @@ class RunPlan:
 
 def make_plan(options: RunOptions, folder: Path) -> RunPlan:
     """Write the parameters into `folder`; raises BagError, BundleError for what is missing."""
-    parameters: dict[str, dict[str, Any]] = {name: {} for name in EXECUTABLES}
+    parameters: dict[str, dict[str, Any]] = {name: {} for name in STACK}
     file = ParameterFile(options.params_file, options.namespace)
     model = choose(str(options.model or ''), file, MODEL_NODES, 'model_path',
                    lambda: str(model_file()))
@@ -84,7 +83,7 @@ def make_plan(options: RunOptions, folder: Path) -> RunPlan:
     if options.namespace:
         common += ['-r', f'__ns:=/{options.namespace.strip("/")}']
     files = ['--params-file', str(options.params_file), '--params-file', str(overrides)]
-    executables = {'composed': 'composed'} if options.composition else EXECUTABLES
+    executables = {'composed': 'composed'} if options.composition else STACK
     return RunPlan(
         model=Path(model.value).expanduser(),
         nodes={name: [_executable(executable), *common, *files]
@@ -100,19 +99,11 @@ def _simulated_robot(options: RunOptions) -> list[str]:
 
 
 def _default_memory(options: RunOptions, model: Path, remarks: list[str]) -> str:
-    """One for each place; beside it one for each further model."""
-    chosen = memory_of_model(state_folder() / f'memory-{_place(options)}.db', model)
+    place = place_of(options.bag) if options.bag else 'sim'
+    chosen = default_memory(place, options.namespace, model)
     if chosen.remark:
         remarks.append(chosen.remark)
     return str(chosen.path)
-
-
-def _place(options: RunOptions) -> str:
-    """Name of the memory file's place: a folder's whole name, a file's without its ending."""
-    if options.bag is None:
-        return 'sim'
-    bag = options.bag.resolve()
-    return bag.name if bag.is_dir() else bag.stem
 
 
 def _stretch_waits(rate: float, file: ParameterFile, parameters: dict[str, dict[str, Any]],
@@ -128,11 +119,8 @@ def _stretch_waits(rate: float, file: ParameterFile, parameters: dict[str, dict[
 
 
 def _reliable_camera(options: RunOptions, compressed: bool) -> dict[str, Any]:
-    """Our sources send reliably: take every frame, as no camera on a robot promises."""
-    namespace = f'/{options.namespace.strip("/")}' if options.namespace else ''
-    topic = f'{namespace}/camera/image_raw' + ('/compressed' if compressed else '')
-    return {'qos_overrides': {topic: {'subscription': {'reliability': 'reliable',
-                                                       'depth': 30}}}}
+    topic = 'camera/image_raw' + ('/compressed' if compressed else '')
+    return reliable_pictures(full_name(topic, options.namespace))
 
 
 def _executable(name: str) -> str:

@@ -12,9 +12,10 @@ import threading
 import time
 
 from spatial_rag_bringup.defaults import describe_model
+from spatial_rag_bringup.nodes_to_start import STACK
 from spatial_rag_bringup.processes import ChildProcess, stop_all
 from spatial_rag_bringup.run_options import RunOptions
-from spatial_rag_bringup.run_plan import EXECUTABLES, make_plan, RunPlan
+from spatial_rag_bringup.run_plan import make_plan, RunPlan
 from spatial_rag_bringup.stack_monitor import StackMonitor
 from spatial_rag_core.models.bundle_metadata import read_metadata
 
@@ -86,7 +87,7 @@ class StackRun:
     def _wait_until_ready(self) -> bool:
         """Until all four nodes have told their state and the memory has told its size."""
         deadline = time.monotonic() + START_TIMEOUT_SEC
-        while not (self._monitor.nodes_seen >= set(EXECUTABLES)
+        while not (self._monitor.nodes_seen >= set(STACK)
                    and self._monitor.figures.memories_before is not None):
             if self._interrupted.is_set():
                 return False
@@ -103,7 +104,7 @@ class StackRun:
         return True
 
     def _missing(self) -> str:
-        silent = sorted(set(EXECUTABLES) - self._monitor.nodes_seen)
+        silent = sorted(set(STACK) - self._monitor.nodes_seen)
         return f'nothing heard of {", ".join(silent)}' if silent else (
             'the memory has not answered how much it holds')
 

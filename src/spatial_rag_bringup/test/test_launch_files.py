@@ -1,231 +1,158 @@
-"""Launch files: read where launch is not installed, run where it is."""
+"""Launch files: visited where launch is not installed, run for real where it is."""
 
-import ast
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-import runpy
 import sys
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from spatial_rag_core.models.bundle_metadata import read_metadata
+from spatial_rag_bringup import launch_arguments
+from spatial_rag_bringup.nodes_to_start import STACK
 
 import pytest
 
-from .memory_samples import remember
+from . import launch_shim
+from .bag_samples import write_bag
 
-FILES = sorted((Path(__file__).parents[1] / 'launch').glob('*.launch.py'))
-ARGUMENTS = {'namespace', 'use_sim_time', 'params_file', 'model_path', 'composition',
-             'log_level', 'respawn'}
-READERS = {'LaunchConfiguration': 0, '_value': 1}
-"""What reads an argument, and at which position its name stands."""
+FOLDER = Path(__file__).parents[1] / 'launch'
+FILES = ('robot', 'sim', 'replay', 'collect', 'rviz')
 
-each_file = pytest.mark.parametrize('file', FILES, ids=lambda file: file.name)
-
-
-def calls(file: Path) -> list[tuple[str, ast.Call]]:
-    """Name of the function and the call, everywhere in the file."""
-    tree = ast.parse(file.read_text(), file.name)
-    return [(node.func.id, node) for node in ast.walk(tree)
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
-
-
-def keywords(call: ast.Call) -> dict[str, ast.expr]:
-    return {keyword.arg or '**': keyword.value for keyword in call.keywords}
-
-
-def declarations(file: Path) -> dict[str, dict[str, ast.expr]]:
-    """Name of each declared argument → the keywords of its declaration."""
-    found = {}
-    for name, call in calls(file):
-        if name == 'DeclareLaunchArgument':
-            assert isinstance(call.args[0], ast.Constant)
-            assert call.args[0].value not in found, f'{call.args[0].value} is declared twice'
-            found[call.args[0].value] = keywords(call)
-    return found
-
-
-def used(file: Path) -> set[str]:
-    """Names of the arguments that are read."""
-    return {argument.value for name, call in calls(file) if name in READERS
-            for argument in call.args[READERS[name]:READERS[name] + 1]
-            if isinstance(argument, ast.Constant)}
-
-
-def node_executables(file: Path) -> set[str]:
-    """Every word in the file that is the name of an executable: …_node, or composed."""
-    words = {node.value for node in ast.walk(ast.parse(file.read_text()))
-             if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {word for word in words if word.endswith('_node')} | (words & {'composed'})
-
-
-def test_there_is_a_launch_file() -> None:
-    assert 'robot.launch.py' in [file.name for file in FILES]
-
-
-@each_file
-def test_every_executable_is_installed(file: Path) -> None:
-    packages = pytest.importorskip('ament_index_python.packages')
-    for name, call in calls(file):
-        if name == 'Node':
-            package = keywords(call)['package']
-            assert isinstance(package, ast.Constant)
-            folder = Path(packages.get_package_prefix(package.value)) / 'lib' / package.value
-            for executable in node_executables(file):
-                assert (folder / executable).is_file(), f'{package.value} has no {executable}'
-    assert node_executables(file) <= entry_points(group='console_scripts').names
-
-
-@each_file
-def test_exactly_the_four_nodes_and_the_composed_process_are_started(file: Path) -> None:
-    assert node_executables(file) == {'encoder_node', 'memory_writer_node', 'retriever_node',
-                                      'transition_predictor_node', 'composed'}
-
-
-@each_file
-def test_every_argument_of_the_contract_is_declared(file: Path) -> None:
-    assert declarations(file).keys() >= ARGUMENTS
-
-
-@each_file
-def test_every_declared_argument_is_used_and_every_used_one_declared(file: Path) -> None:
-    assert used(file) == declarations(file).keys()
-
-
-@each_file
-def test_every_argument_has_a_description_and_a_default(file: Path) -> None:
-    for name, words in declarations(file).items():
-        assert 'default_value' in words, name
-        text = ''.join(part.value for part in ast.walk(words['description'])
-                       if isinstance(part, ast.Constant))
-        assert len(text) > 10, name
-
-
-@each_file
-def test_a_yes_or_no_argument_takes_only_true_and_false(file: Path) -> None:
-    for name, words in declarations(file).items():
-        default = words['default_value']
-        if isinstance(default, ast.Constant) and default.value in ('true', 'false'):
-            assert ast.literal_eval(words['choices']) == ['true', 'false'], name
-
-
-def test_the_default_parameter_file_is_installed() -> None:
-    pytest.importorskip('ament_index_python.packages')
-    from spatial_rag_bringup.defaults import parameter_file
-    assert parameter_file().is_file()
-    source = Path(__file__).parents[1] / 'config' / parameter_file().name
-    assert parameter_file().read_text() == source.read_text()
-
-
-def test_the_launch_file_starts_what_the_runner_starts() -> None:
-    pytest.importorskip('ament_index_python.packages')
-    from spatial_rag_bringup.run_plan import EXECUTABLES
-    tree = ast.parse(next(file for file in FILES if file.name == 'robot.launch.py').read_text())
-    nodes = next(ast.literal_eval(node.value) for node in ast.walk(tree)
-                 if isinstance(node, ast.Assign) and node.targets[0].id == 'NODES')
-    assert nodes == EXECUTABLES
+each_file = pytest.mark.parametrize('file', FILES)
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch, shipped: Path) -> Any:
-    """
-    Gives started(name=value…) → what the launch file says, and the paths that it gives the nodes.
+def started(monkeypatch: pytest.MonkeyPatch, shipped: Path, bundle_path: Path,
+            ) -> Callable[..., list[Any]]:
+    """started('robot', name=value…) → what the launch file would start, and its log lines."""
+    launch_shim.install(monkeypatch)
+    monkeypatch.setenv('WM_CHECKPOINT_PATH', str(bundle_path))
 
-    No bundle ships, unless the test puts one at `shipped`.
-    """
-    def record(*args: Any, **kwargs: Any) -> SimpleNamespace:
-        return SimpleNamespace(args=args, **kwargs)
-
-    class Configuration:
-        def __init__(self, name: str) -> None:
-            self.name = name
-
-        def perform(self, context: dict[str, str]) -> str:
-            return context[self.name]
-    for module, names in {
-            'launch': ['LaunchContext', 'LaunchDescription', 'LaunchDescriptionEntity'],
-            'launch.actions': ['DeclareLaunchArgument', 'LogInfo', 'OpaqueFunction'],
-            'launch.substitutions': ['LaunchConfiguration'], 'launch_ros': [],
-            'launch_ros.actions': ['Node'],
-            'launch_ros.parameter_descriptions': ['ParameterValue']}.items():
-        stub = ModuleType(module)
-        for name in names:
-            setattr(stub, name, Configuration if name == 'LaunchConfiguration' else record)
-        monkeypatch.setitem(sys.modules, module, stub)
-
-    def start(**given: str) -> tuple[str, list[dict[str, str]]]:
-        launch_file = runpy.run_path(str(FILES[0]))
-        description = launch_file['generate_launch_description']().args[0]
-        context = {argument.args[0]: argument.default_value for argument in description
-                   if argument.args} | given
-        remark, *nodes = launch_file['_nodes'](context)
-        paths = [{name: value.args[0] for name, value in node.parameters[1].items()
-                  if name.endswith('_path')} for node in nodes]
-        return remark.msg, paths
+    def start(file: str, **given: str) -> list[Any]:
+        context = launch_shim.Context(dict(given))
+        launch_shim.visit_all(launch_shim.description_of(FOLDER / f'{file}.launch.py'), context)
+        sys.modules.pop('spatial_rag_bringup.launch_actions', None)
+        return context.started
     return start
 
 
-def test_launch_passes_an_untrained_model_and_no_memory_where_nothing_is_named(
-        started: Any, tmp_path: Path) -> None:
-    remark, paths = started()
-    assert 'UNTRAINED' in remark
-    assert len(paths) == 4
-    for given in paths:
-        assert given.keys() == {'model_path'}
-        assert Path(given['model_path']).parent == tmp_path / 'ros_home' / 'spatial_rag'
+def nodes(started: list[Any]) -> dict[str | None, Any]:
+    return {one.name: one for one in started if isinstance(one, launch_shim.Node)}
 
 
-def test_launch_passes_the_model_that_ships(
-        started: Any, shipped: Path, bundle_path: Path) -> None:
-    shipped.parent.mkdir()
-    shipped.write_bytes(bundle_path.read_bytes())
-    assert started()[1] == [{'model_path': str(shipped)}] * 4
+@each_file
+def test_every_argument_has_a_description_and_a_default_among_its_choices(
+        started: Callable[..., list[Any]], file: str) -> None:
+    declared = [one for one in launch_shim.description_of(FOLDER / f'{file}.launch.py')
+                if isinstance(one, launch_shim.DeclareLaunchArgument)]
+    assert len({argument.name for argument in declared}) == len(declared) > 3
+    for argument in declared:
+        assert len(argument.description) > 10, argument.name
 
 
-def test_launch_passes_a_memory_of_its_own_where_the_default_one_is_another_models(
-        started: Any, tmp_path: Path, bundle_path: Path) -> None:
-    memory = tmp_path / 'ros_home' / 'spatial_rag' / 'memory.db'
-    remember(memory, 'older-model')
-    remark, paths = started(model_path=str(bundle_path))
-    assert f'{memory} holds memories of model older-model' in remark
-    model_id = read_metadata(bundle_path).model_id
-    assert paths == [{'model_path': str(bundle_path),
-                      'memory_path': str(memory.with_name(f'memory-{model_id}.db'))}] * 4
+def test_the_policies_of_the_launch_file_are_those_of_the_simulated_robot() -> None:
+    policies = import_module('spatial_rag_core.data.exploring.policies').POLICIES
+    argument = next(one for one in launch_arguments.SIM if one.name == 'policy')
+    assert argument.choices == ('', *policies)
 
 
-def test_launch_passes_what_its_arguments_name(started: Any, bundle_path: Path) -> None:
-    given = {'model_path': str(bundle_path), 'memory_path': 'm.db'}
-    assert started(**given, composition='true')[1] == [given]
+def test_there_is_no_launch_file_that_is_not_tested() -> None:
+    assert {file.name.removesuffix('.launch.py')
+            for file in FOLDER.glob('*.launch.py')} == set(FILES)
 
 
-def test_launch_leaves_to_the_parameter_file_what_it_names(started: Any, tmp_path: Path) -> None:
-    file = tmp_path / 'mine.yaml'
-    file.write_text('/**:\n  ros__parameters: {model_path: theirs.pt, memory_path: theirs.db}')
-    assert started(params_file=str(file)) == ('model theirs.pt', [{}] * 4)
-    assert started(params_file=str(file), memory_path='m.db')[1] == [{'memory_path': 'm.db'}] * 4
+@pytest.mark.parametrize('composition', ['false', 'true'])
+def test_the_robot_gets_the_four_nodes_and_the_visualizer(
+        started: Callable[..., list[Any]], composition: str) -> None:
+    found = nodes(started('robot', composition=composition, namespace='robot1'))
+    stack = {None: 'composed'} if composition == 'true' else STACK
+    assert {name: node.executable for name, node in found.items()} == {
+        **stack, 'visualizer': 'visualizer_node'}
+    assert {node.namespace for node in found.values()} == {'robot1'}
+    assert {node.package for node in found.values()} == {'spatial_rag_nodes'}
+    assert {node.values()['autostart'] for node in found.values()} == {True}
+    assert 'visualizer' not in nodes(started('robot', visualizer='false'))
 
 
-def test_a_model_that_cannot_be_read_or_made_is_left_to_the_nodes_to_refuse(
-        started: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / 'bad.pt').write_text('no bundle')
-    for name in ('bad.pt', 'absent.pt'):
-        assert started(model_path=f'{tmp_path}/{name}')[0] == f'model {tmp_path}/{name}'
-    monkeypatch.setenv('ROS_HOME', str(tmp_path / 'bad.pt'))
-    assert started() == ('no model', [{}] * 4)
+def test_rviz_opens_with_the_robots_namespace_and_topics(
+        started: Callable[..., list[Any]]) -> None:
+    assert 'rviz' not in nodes(started('robot'))
+    rviz = nodes(started('robot', rviz='true', namespace='robot1', map_frame='world',
+                         pose_topic='/slam/pose'))['rviz']
+    assert (rviz.package, rviz.namespace) == ('rviz2', 'robot1')
+    assert Path(rviz.arguments[1]).is_file()
+    assert rviz.arguments[2:] == ['-f', 'world']
+    assert rviz.remappings == [('pose', '/slam/pose')]
 
 
-@pytest.mark.ros
-@pytest.mark.stack
-def test_the_launch_file_brings_up_the_four_nodes_for_real(lab, bundle_path, tmp_path) -> None:
-    pytest.importorskip('launch_ros', reason='launch_ros is absent: it comes with ROS, not with '
-                                             "PyPI's wheels")
-    import signal
-    process = lab.start('ros2', 'launch', str(FILES[0]), f'model_path:={bundle_path}',
-                        f'memory_path:={tmp_path / "memory.db"}', 'namespace:=robot1')
-    lab.diagnostics.wait_ready(*(f'robot1/{node}' for node in (
-        'encoder', 'memory_writer', 'retriever', 'transition_predictor')))
-    nodes = dict(lab.probe.node.get_node_names_and_namespaces())
-    assert nodes['encoder'] == '/robot1'
-    process.signal(signal.SIGINT)
-    assert process.wait() == 0
-    assert 'Traceback' not in process.output
+def test_log_level_and_respawn_reach_every_node(started: Callable[..., list[Any]]) -> None:
+    for node in nodes(started('robot', log_level='debug', respawn='true')).values():
+        assert node.ros_arguments == ['--log-level', 'debug']
+        assert node.respawn
+
+
+def test_the_model_and_the_memory_are_told(started: Callable[..., list[Any]]) -> None:
+    lines = [one.msg for one in started('robot') if isinstance(one, launch_shim.LogInfo)]
+    assert any(line.startswith('model ') for line in lines)
+    assert any(line.startswith('memory ') for line in lines)
+
+
+def test_the_simulation_adds_its_robot_and_has_parameters_and_a_memory_of_its_own(
+        started: Callable[..., list[Any]], tmp_path: Path) -> None:
+    found = nodes(started('sim', namespace='robot1', policy_seed='3'))
+    assert found.keys() == {*STACK, 'visualizer', 'simulated_robot'}
+    assert {Path(node.parameters[0]).name for node in found.values()} == {'sim.yaml'}
+    assert {node.namespace for node in found.values()} == {'robot1'}
+    assert found['simulated_robot'].values() == {'policy_seed': 3}
+    assert found['memory_writer'].values()['memory_path'] == str(
+        tmp_path / 'ros_home' / 'spatial_rag' / 'robot1' / 'memory-sim.db')
+
+
+@pytest.mark.parametrize('player', ['bag_replay', 'rosbag2'])
+def test_a_replay_runs_on_the_recordings_time_and_ends_with_it(
+        started: Callable[..., list[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        player: str) -> None:
+    monkeypatch.setattr('spatial_rag_bringup.replay_plan.has_rosbag2', lambda: True)
+    bag = write_bag(tmp_path / 'hall')
+    processes = started('replay', bag=str(bag), player=player)
+    found = nodes(processes)
+    for name in STACK:
+        assert found[name].values()['use_sim_time'] is True
+    last = next(one for one in processes if getattr(one, 'on_exit', None))
+    assert isinstance(last.on_exit, launch_shim.Shutdown)
+    if player == 'rosbag2':
+        assert last.cmd[:4] == ['ros2', 'bag', 'play', str(bag)]
+    else:
+        assert last.executable == 'bag_replay_node'
+    assert found['memory_writer'].values()['memory_path'].endswith('/memory-hall.db')
+
+
+def test_a_replay_without_a_recording_is_refused(started: Callable[..., list[Any]]) -> None:
+    with pytest.raises(RuntimeError, match='"bag" was not provided'):
+        started('replay')
+
+
+def test_a_collection_of_episodes_is_one_recorder(started: Callable[..., list[Any]]) -> None:
+    found = nodes(started('collect', format='episodes'))
+    assert [node.executable for node in found.values()] == ['episode_recorder_node']
+
+
+def test_every_executable_of_a_launch_file_is_installed(
+        started: Callable[..., list[Any]]) -> None:
+    packages = pytest.importorskip('ament_index_python.packages')
+    folder = Path(packages.get_package_prefix('spatial_rag_nodes')) / 'lib' / 'spatial_rag_nodes'
+    found = [*started('sim'), *started('robot', composition='true'),
+             *started('collect', format='episodes')]
+    for executable in {node.executable for node in nodes(found).values()} | {'bag_replay_node'}:
+        assert (folder / executable).is_file(), executable
+        assert executable in entry_points(group='console_scripts').names
+
+
+@each_file
+def test_every_launch_file_is_installed(file: str) -> None:
+    packages = pytest.importorskip('ament_index_python.packages')
+    share = Path(packages.get_package_share_directory('spatial_rag_bringup'))
+    installed = share / 'launch' / f'{file}.launch.py'
+    assert installed.read_text() == (FOLDER / f'{file}.launch.py').read_text()

@@ -19,7 +19,7 @@ def test_without_words_the_simulated_robot_runs_until_told_to_stop() -> None:
     assert [options.composition, options.loop, options.respawn] == [False] * 3
     assert options.remap == {}
     assert options.rate == 1.0
-    assert options.params_file.name == 'robot.yaml'
+    assert options.params_file.name == 'sim.yaml'
 
 
 def test_every_word_is_taken() -> None:

@@ -1,59 +1,30 @@
 """From what is asked to commands and parameters."""
 
-from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from spatial_rag_core.errors import BagError
 
-import numpy as np
 import pytest
-from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import get_typestore, Stores
 import yaml
 
 run_plan = pytest.importorskip('spatial_rag_bringup.run_plan',
                                reason='ament_index_python is absent')
 from spatial_rag_bringup.run_options import parse  # noqa: E402
 
+from .bag_samples import (  # noqa: E402
+    ACTIONS,
+    CONTRACT,
+    IMAGE,
+    ODOMETRY,
+    POSE,
+    TWIST,
+    write_bag,
+)
 from .memory_samples import remember  # noqa: E402
 
-TYPES = get_typestore(Stores.ROS2_JAZZY)
-IMAGE, COMPRESSED = 'sensor_msgs/msg/Image', 'sensor_msgs/msg/CompressedImage'
-POSE, ODOMETRY = 'geometry_msgs/msg/PoseStamped', 'nav_msgs/msg/Odometry'
-ACTIONS, TWIST = 'std_msgs/msg/Float32MultiArray', 'geometry_msgs/msg/Twist'
 NODES = ['encoder', 'memory_writer', 'retriever', 'transition_predictor']
-
-
-def pose_bytes(kind: str, frame: str) -> bytes:
-    """Serialized message at the origin; also for types of which nobody reads more."""
-    types = TYPES.types
-    vector, point = types['geometry_msgs/msg/Vector3'], types['geometry_msgs/msg/Point']
-    header = types['std_msgs/msg/Header'](types['builtin_interfaces/msg/Time'](0, 0), frame)
-    pose = types['geometry_msgs/msg/Pose'](
-        point(0.0, 0.0, 0.0), types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0))
-    if kind != ODOMETRY:
-        return bytes(TYPES.serialize_cdr(types[POSE](header, pose), POSE))
-    twist = types['geometry_msgs/msg/Twist'](vector(0.0, 0.0, 0.0), vector(0.0, 0.0, 0.0))
-    odometry = types[ODOMETRY](
-        header, 'base', types['geometry_msgs/msg/PoseWithCovariance'](pose, np.zeros(36)),
-        types['geometry_msgs/msg/TwistWithCovariance'](twist, np.zeros(36)))
-    return bytes(TYPES.serialize_cdr(odometry, ODOMETRY))
-
-
-def write_bag(folder: Path, topics: Iterable[tuple[str, str]], duration_sec: float = 10.0,
-              frame: str = 'world') -> Path:
-    """Two messages on each topic, at the beginning and the end."""
-    with Writer(folder, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
-        connections = [writer.add_connection(name, kind, typestore=TYPES) for name, kind in topics]
-        for stamp_ns in (10**9, 10**9 + round(duration_sec * 1e9)):
-            for connection in connections:
-                writer.write(connection, stamp_ns, pose_bytes(connection.msgtype, frame))
-    return folder
-
-
-CONTRACT = [('/camera/image_raw/compressed', COMPRESSED), ('/pose', POSE)]
 
 
 def plan_of(tmp_path: Path, *words: object) -> Any:

@@ -44,8 +44,8 @@ _IN_RECIPE = ('rate_hz', 'image_size', 'action_dim', 'action_source', 'pose_axes
 
 def _parameters(settings: Settings) -> tuple[Parameter, ...]:
     return (
-        Parameter('output_path', '', 'File of episodes to append to; default: '
-                  'spatial_rag/episodes.h5 in ROS_HOME (~/.ros)'),
+        Parameter('output_path', '', 'File of episodes to append to; default: episodes.h5 in '
+                  'spatial_rag/NAMESPACE of ROS_HOME (~/.ros)'),
         Parameter('rate_hz', 20.0, 'Steady rate of the moments', 'Hz', 0.1, 1000.0),
         Parameter('image_size', settings.image_size, 'Side of the pictures', 'px', 8, 1024),
         shared_parameters.action_dim(settings),
@@ -78,8 +78,8 @@ class EpisodeRecorderNode(ClosingNode):
         parameters = self._config = NodeParameters(
             self, _parameters(Settings.from_environment()))
         self._assembler = EpisodeAssembler(_assembly_config(parameters))
-        self.path = shared_parameters.file_in_home(parameters['output_path'],
-                                                   'episodes.h5')
+        self.path = shared_parameters.file_in_home(
+            parameters['output_path'], 'episodes.h5', parameters.namespace)
         self._sink = _open_sink(self.path, parameters)
         self._lost = 0
         self._frame_sec: float | None = None

@@ -9,7 +9,9 @@ from spatial_rag_core.records import Pose, Vector
 from spatial_rag_nodes import qos
 from spatial_rag_nodes.conversions import action_from_msg, map_pose_from_msg, ns_from_time
 from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.health_checks import Silence
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.tf_poses import TfPoses
 
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
@@ -19,8 +21,11 @@ from std_msgs.msg import Float32MultiArray
 POSE_PARAMETERS = (
     Parameter('map_frame', 'map', 'Frame that all poses must be in'),
     Parameter('pose_source', 'pose',
-              'Where poses come from: pose (geometry_msgs/PoseStamped) or '
-              'odometry (nav_msgs/Odometry on odom)', choices=('pose', 'odometry')),
+              'Where poses come from: pose (geometry_msgs/PoseStamped), odometry '
+              '(nav_msgs/Odometry on odom), or tf (the transforms, by tf2_ros)',
+              choices=('pose', 'odometry', 'tf')),
+    Parameter('base_frame', 'base_link', 'For pose_source tf: the frame of the robot, whose pose '
+              'in map_frame is looked up'),
     Parameter('pose_tolerance_sec', 0.1, 'A frame needs a pose at most this far away in time',
               's', 0.0, 10.0),
 )
@@ -36,16 +41,34 @@ ACTION_PARAMETERS = (
 )
 
 
+ACTION_TOPICS = {'topic': (Float32MultiArray, 'actions'), 'twist': (Twist, 'cmd_vel')}
+_POSE_TOPICS = {'pose': 'pose', 'odometry': 'odom', 'tf': '/tf'}
+
+
+def pose_silence(node: Node, parameters: NodeParameters) -> Silence:
+    """What finds that no poses come; tell it of each."""
+    topic = _POSE_TOPICS[parameters['pose_source']]
+    return Silence(node, topic, 'pose', f'start the localisation, or remap {topic}, or set '
+                   'pose_source')
+
+
 def subscribe_pose(node: Node, health: Health, parameters: NodeParameters,
                    on_pose: Callable[[int, Pose], Any]) -> None:
-    """Call on_pose(stamp [ns], pose) for each pose in the map frame."""
+    """
+    Call on_pose(stamp [ns], pose) for each pose in the map frame.
+
+    Raises ConfigurationError for pose_source tf without tf2_ros.
+    """
     def take(msg: PoseStamped | Odometry) -> None:
         on_pose(ns_from_time(msg.header.stamp),
                 map_pose_from_msg(msg, parameters['map_frame']))
 
-    kind, topic = {'pose': (PoseStamped, 'pose'),
-                   'odometry': (Odometry, 'odom')}[parameters['pose_source']]
-    node.create_subscription(kind, topic, health.guarded(take), qos.sensor(depth=50),
+    source = parameters['pose_source']
+    if source == 'tf':  # it lives with its timer
+        TfPoses(node, health, parameters['map_frame'], parameters['base_frame'], on_pose)
+        return
+    node.create_subscription(PoseStamped if source == 'pose' else Odometry, _POSE_TOPICS[source],
+                             health.guarded(take), qos.sensor(depth=50),
                              qos_overriding_options=qos.overridable())
 
 
@@ -57,7 +80,6 @@ def subscribe_action(node: Node, health: Health, parameters: NodeParameters,
 
     if parameters['action_source'] == 'motion':
         return
-    kind, topic = {'topic': (Float32MultiArray, 'actions'),
-                   'twist': (Twist, 'cmd_vel')}[parameters['action_source']]
+    kind, topic = ACTION_TOPICS[parameters['action_source']]
     node.create_subscription(kind, topic, health.guarded(take), qos.sensor(depth=50),
                              qos_overriding_options=qos.overridable())
