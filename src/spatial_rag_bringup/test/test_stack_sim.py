@@ -11,6 +11,7 @@ import pytest
 pytestmark = [pytest.mark.ros, pytest.mark.stack]
 
 MIN_AGE_SEC = 5.0
+MANAGED = ('encoder', 'memory_writer', 'retriever', 'transition_predictor')
 LISTENED = {'/latent': 'Float32MultiArray', '/latent_next': 'Float32MultiArray',
             '/spatial_rag/latent': 'LatentStamped', '/spatial_rag/latent_next': 'LatentStamped',
             '/spatial_rag/retrieved': 'RetrievedMemories'}
@@ -190,7 +191,9 @@ def test_the_topics_are_the_contracts(run: Run) -> None:
     assert run.topics == {
         '/actions', '/camera/image_raw', '/camera/depth/image_raw', '/pose', '/proprio',
         '/latent', '/latent_next', '/spatial_rag/latent', '/spatial_rag/latent_next',
-        '/spatial_rag/retrieved', '/diagnostics', '/rosout', '/parameter_events'}
+        '/spatial_rag/retrieved', '/spatial_rag/surprise', '/diagnostics', '/rosout',
+        '/parameter_events',
+        *(f'/{node}/transition_event' for node in MANAGED)}
 
 
 def test_the_summary_can_be_read_by_a_strict_parser(run: Run) -> None:

@@ -12,6 +12,7 @@ SpatialRagError
 ├── BagError                   a recording is missing, damaged, or of an unknown type
 ├── EpisodeError               a file of episodes is missing, damaged, or of another layout
 ├── TrainingError              a training or an experiment cannot begin, go on, or be resumed
+├── ServiceUnavailableError    a node does not answer, or has not what is asked for yet
 ├── IndexUnavailableError      an index outside this process does not answer; it may recover
 │   └── IndexInUseError        another uses its folder
 └── JournalError               the memory file cannot be used
@@ -70,6 +71,10 @@ class EpisodeError(SpatialRagError):
 
 class TrainingError(SpatialRagError):
     """A training or an experiment cannot begin, go on, or be resumed."""
+
+
+class ServiceUnavailableError(SpatialRagError):
+    """A node does not answer in time, or has not yet what is asked for; ask again later."""
 
 
 class JournalError(SpatialRagError):

@@ -13,6 +13,9 @@ class ClosingNode(Node):
     must not lose is safe by then.
     """
 
+    def start(self) -> None:
+        """Begin what it does by itself; called once, before it is spun. May raise."""
+
     def close(self) -> None:
         """End what the node itself holds, threads and files; called once."""
 

@@ -1,4 +1,4 @@
-"""Messages to records and back; the only file that knows both."""
+"""Messages to records and back; what only services need: the other *_conversions.py."""
 
 from __future__ import annotations
 
@@ -29,21 +29,24 @@ from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories, RetrievedMemo
 from spatial_rag_msgs.msg import Memory as MemoryMsg
 from spatial_rag_msgs.srv import (
     ForgetMemories,
+    LabelMemories,
     MemoryStats,
     QueryMemory,
     QueryMemoryByImage,
 )
 
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import Point, PoseStamped, Twist
+from geometry_msgs.msg import Point, PoseStamped, Transform, Twist
 from geometry_msgs.msg import Pose as PoseMsg
 from geometry_msgs.msg import Quaternion as QuaternionMsg
 from nav_msgs.msg import Odometry
 import numpy as np
 from std_msgs.msg import Float32MultiArray, Header, MultiArrayDimension, MultiArrayLayout
 
-if TYPE_CHECKING:  # it brings Faiss, which the writer does not need
+if TYPE_CHECKING:  # these bring Faiss and torch, which not every node needs
     from spatial_rag_core.memory.retriever import Retriever
+    from spatial_rag_core.models.imagined import Imagined
+    from spatial_rag_core.models.memory_bank import MemoryBank
 
 Name = TypeVar('Name', RankBy, Metric)
 
@@ -95,6 +98,12 @@ def map_pose_from_msg(msg: PoseStamped | Odometry, map_frame: str) -> Pose:
     return pose_from_msg(msg.pose.pose if isinstance(msg, Odometry) else msg.pose)
 
 
+def pose_from_transform(transform: Transform) -> Pose:
+    """Where the child frame stands in the parent; raises PoseError as pose_from_msg does."""
+    p, q = transform.translation, transform.rotation
+    return Pose(Position(p.x, p.y, p.z), Quaternion(q.x, q.y, q.z, q.w))
+
+
 def floats_from_vector(vector: Vector) -> array[float]:
     """float32[] of a message, as rclpy takes it without a look at each element."""
     return array('f', vector.astype(np.float32).tobytes())
@@ -133,6 +142,13 @@ def msg_from_latent(z: Vector, header: Header, model_id: str,
     """Latent z [z_dim] of the frame that `header` belongs to."""
     return LatentStamped(header=header, model_id=model_id, z=floats_from_vector(z),
                          thumbnail=array('B', thumbnail))
+
+
+def fill_memory_weights(msg: LatentStamped, both: Imagined, memories: MemoryBank) -> None:
+    """Name what a prediction rests on: the first future of both, one step (Bundle.foresee)."""
+    rows = both.memory_rows[0, 0]
+    msg.memory_ids = [memories.ids[row] for row in rows.tolist() if row >= 0]
+    msg.memory_weights = floats_from_vector(both.weights[0, 0][rows >= 0])
 
 
 def msg_from_memory(memory: Memory, map_frame: str) -> MemoryMsg:
@@ -200,7 +216,8 @@ def query_from_request(request: QueryMemory.Request, map_frame: str, default_k: 
         max_dz_m=request.max_dz if request.use_max_dz else None,
         model_id=request.model_id or None,
         rank_by=_name('rank_by', request.rank_by, RANK_BY),
-        metric=_name('metric', request.metric, METRIC), diversity=request.diversity)
+        metric=_name('metric', request.metric, METRIC), diversity=request.diversity,
+        newest_only=request.newest_only)
 
 
 def query_from_image_request(request: QueryMemoryByImage.Request, map_frame: str, default_k: int,
@@ -214,7 +231,8 @@ def query_from_image_request(request: QueryMemoryByImage.Request, map_frame: str
         diversity=request.diversity)
 
 
-def selection_from_request(request: ForgetMemories.Request) -> MemorySelection:
+def selection_from_request(
+        request: ForgetMemories.Request | LabelMemories.Request) -> MemorySelection:
     """Raises ConfigurationError that names the field, also where nothing is selected."""
     is_around = request.radius_m != 0.0  # a negative one is refused below
     center = request.center
@@ -240,7 +258,7 @@ def _pose(stamped: PoseStamped, map_frame: str) -> Pose | None:
     return map_pose_from_msg(stamped, map_frame) if stamped.header.frame_id else None
 
 
-def _box(request: QueryMemory.Request | ForgetMemories.Request) -> Box:
+def _box(request: QueryMemory.Request | ForgetMemories.Request | LabelMemories.Request) -> Box:
     low, high = request.box_min, request.box_max
     return Box(Position(low.x, low.y, low.z), Position(high.x, high.y, high.z))
 

@@ -10,14 +10,14 @@ from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.records import Vector
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.frame_pairing import FramePairing
+from spatial_rag_core.streams.latent_spread import LatentSpread
 from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
 from spatial_rag_core.streams.newest_first import NewestFirstWorker
 from spatial_rag_core.streams.rate_limiter import RateLimiter
 from spatial_rag_core.streams.stamp_order import StampOrder, Step
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_msgs.srv import EncodeImage
-from spatial_rag_nodes import qos, shared_parameters
-from spatial_rag_nodes.closing_node import ClosingNode
+from spatial_rag_nodes import encoder_parameters, qos, shared_parameters
 from spatial_rag_nodes.conversions import (
     array_from_vector,
     floats_from_vector,
@@ -26,9 +26,17 @@ from spatial_rag_nodes.conversions import (
     proprio_from_msg,
     time_from_ns,
 )
-from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.health import ERROR
+from spatial_rag_nodes.health_checks import (
+    Drops,
+    Find,
+    Finding,
+    report_time_jump,
+    Silence,
+    TooSlow,
+)
 from spatial_rag_nodes.images import depth_from_msg, DepthMap, jpeg_from_rgb, Rgb, rgb_from_msg
-from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.managed_node import ManagedNode
 from spatial_rag_nodes.picture_inputs import PICTURE_TYPES
 from spatial_rag_nodes.service_threads import ServiceThreads
 
@@ -43,24 +51,7 @@ or more, and a second is ten losses in a row. It carries no stamp, so its arriva
 """
 
 
-def _parameters(settings: Settings) -> tuple[Parameter, ...]:
-    return (
-        *shared_parameters.model(settings),
-        shared_parameters.z_dim(settings),
-        Parameter('publish_rate', 20.0, "At most so many latents a second of the pictures' own "
-                  'time', 'Hz', 0.1, 1000.0, live=True),
-        Parameter('image_transport', 'raw', 'Topic of the pictures: camera/image_raw (raw) or '
-                  'camera/image_raw/compressed', choices=('raw', 'compressed')),
-        Parameter('depth_transport', 'raw', 'Topic of the depth maps, for a model that uses '
-                  'depth: camera/depth/image_raw, …/compressed or …/compressedDepth',
-                  choices=tuple(PICTURE_TYPES)),
-        Parameter('depth_tolerance_sec', 0.02, 'A depth map belongs to a picture at most this '
-                  'far away in time', 's', 0.0, 1.0),
-        Parameter('depth_wait_sec', 0.03, 'How long a picture waits for its depth map', 's',
-                  0.0, 1.0),
-        Parameter('thumbnail_quality', 90, 'JPEG quality of the picture kept with each memory; '
-                  '0: none', '', 0, 100, live=True),
-    )
+_parameters = encoder_parameters.declared
 
 
 class _Frame(NamedTuple):
@@ -71,33 +62,34 @@ class _Frame(NamedTuple):
     arrived_ns: int
 
 
-class EncoderNode(ClosingNode):
+class EncoderNode(ManagedNode):
     """Publishes latent and spatial_rag/latent for camera/image_raw; serves encode_image."""
 
     def __init__(self) -> None:
-        super().__init__('encoder')
-        parameters = self._config = NodeParameters(
-            self, _parameters(Settings.from_environment()), self._apply_rate)
+        super().__init__('encoder', _parameters(Settings.from_environment()))
+
+    def configure(self) -> None:
+        """Load the bundle; offer topics and service."""
+        config = self.config
         self._bundle = Bundle.load(
-            shared_parameters.model_path(parameters), z_dim=parameters['z_dim'],
-            device=parameters['device'], num_threads=parameters['num_threads'])
+            shared_parameters.model_path(config), z_dim=config['z_dim'],
+            device=config['device'], num_threads=config['num_threads'])
         self._order = StampOrder()
-        self._apply_rate()
-        self._pairing: FramePairing[_Frame, Image | CompressedImage] = FramePairing(
-            parameters['depth_tolerance_sec'], parameters['depth_wait_sec'])
-        self._proprio: tuple[Float32MultiArray, int] | None = None
+        self.follow_parameters()
         self._counts = dict.fromkeys(('frames_in', 'frames_over_rate', 'frames_stale',
                                       'frames_dropped', 'frames_without_depth'), 0)
         self._rate, self._latency_ms = RateWindow(), LatencyWindow()
-        self._health = Health(self, self._figures)
-        self._plain = self.create_publisher(Float32MultiArray, 'latent', qos.stream())
-        self._stamped = self.create_publisher(LatentStamped, 'spatial_rag/latent', qos.stream())
-        self._worker = NewestFirstWorker(self._health.guarded(self._encode), 'encoder')
-        self._service_threads = ServiceThreads(self, 'encode_image')
+        self._spread = LatentSpread()
+        self._plain = self.create_lifecycle_publisher(Float32MultiArray, 'latent', qos.stream())
+        self._stamped = self.create_lifecycle_publisher(
+            LatentStamped, 'spatial_rag/latent', qos.stream())
+        self._service_threads = self.keep(ServiceThreads(self, 'encode_image'))
         self._service_threads.create_service(
-            EncodeImage, 'spatial_rag/encode_image', self._health, self._serve,
+            EncodeImage, 'spatial_rag/encode_image', self.health, self._serve,
             EncodeImage.Response.INVALID_IMAGE)
-        self._subscribe()
+        self._tell_model()
+
+    def _tell_model(self) -> None:
         meta = self._bundle.metadata
         about = f'{meta.architecture} model {meta.model_id} on {self._bundle.device}'
         if meta.trained:
@@ -106,31 +98,62 @@ class EncoderNode(ClosingNode):
             self.get_logger().warning(f'{about} is UNTRAINED: its latents tell pictures apart, '
                                       'its predictions and decoded pictures mean nothing')
 
-    def _apply_rate(self) -> None:
-        """Begin a new grid: the rate is another, or time is."""
-        self._limiter = RateLimiter(self._config['publish_rate'])
+    def activate(self) -> None:
+        """Listen, and look after what comes."""
+        self._pairing: FramePairing[_Frame, Image | CompressedImage] = FramePairing(
+            self.config['depth_tolerance_sec'], self.config['depth_wait_sec'])
+        self._proprio: tuple[Float32MultiArray, int] | None = None
+        self._worker = self.keep(
+            NewestFirstWorker(self.health.guarded(self._encode), 'encoder'))
+        kind, suffix = PICTURE_TYPES[self.config['image_transport']]
+        topic = 'camera/image_raw' + suffix
+        self._camera = Silence(self, topic, 'picture', 'start the camera driver, or remap '
+                               f'{topic}, or set image_transport')
+        for name, find in self._checks():
+            self.keep(self.health.check(name, find))
+        self._listen(kind, topic, self._on_picture)
+        self._listen_to_the_rest()
 
-    def _subscribe(self) -> None:
-        kind, suffix = PICTURE_TYPES[self._config['image_transport']]
-        self._listen(kind, 'camera/image_raw' + suffix, self._on_picture)
+    def _checks(self) -> tuple[tuple[str, Find], ...]:
+        return (
+            ('silent camera', self._camera),
+            ('slow', TooSlow(self._latency_ms, self._rate,
+                             lambda: self.config['latency_budget_sec'], 'encoding a picture',
+                             'lower publish_rate, take a smaller model or device cuda, or leave '
+                             'this machine more room')),
+            ('drops', Drops(lambda: self._counts['frames_dropped'], 'pictures were dropped',
+                            'encoding is slower than they come; lower publish_rate')),
+            ('collapse', self._find_collapse))
+
+    def _find_collapse(self) -> Finding | None:
+        told = self._spread.collapse()
+        return None if told is None else Finding(told, ERROR)
+
+    def follow_parameters(self) -> None:
+        """Begin a new grid: the rate is another, or time is."""
+        self._limiter = RateLimiter(self.config['publish_rate'])
+
+    def _listen_to_the_rest(self) -> None:
+        """Depth and proprioception, where the model takes them."""
         if self._bundle.metadata.uses_depth:
-            kind, suffix = PICTURE_TYPES[self._config['depth_transport']]
+            kind, suffix = PICTURE_TYPES[self.config['depth_transport']]
             self._listen(kind, 'camera/depth/image_raw' + suffix, self._on_depth)
-            self.create_timer(0.005, self._health.guarded(self._release),
+            self.create_timer(0.005, self.health.guarded(self._release),
                               clock=Clock(clock_type=ClockType.STEADY_TIME))
         if self._bundle.metadata.proprio_dim:
             self._listen(Float32MultiArray, 'proprio', self._on_proprio)
 
     def _listen(self, kind: type, topic: str, callback: object) -> None:
-        self.create_subscription(kind, topic, self._health.guarded(callback), qos.sensor(),
+        self.create_subscription(kind, topic, self.health.guarded(callback), qos.sensor(),
                                  qos_overriding_options=qos.overridable())
 
     def _on_picture(self, msg: Image | CompressedImage) -> None:
         arrived_ns = time.monotonic_ns()
+        self._camera.heard()
         self._counts['frames_in'] += 1
         stamp_ns = ns_from_time(msg.header.stamp)
         if stamp_ns == 0:
-            self._health.report('no stamp', 'pictures carry no stamp; the time of arrival is '
+            self.health.report('no stamp', 'pictures carry no stamp; the time of arrival is '
                                 'taken: let the camera driver stamp them')
             stamp_ns = self.get_clock().now().nanoseconds
             msg.header.stamp = time_from_ns(stamp_ns)
@@ -149,9 +172,8 @@ class EncoderNode(ClosingNode):
     def _is_stale(self, stamp_ns: int) -> bool:
         step = self._order.follow(stamp_ns)
         if step is Step.JUMPED_BACK:
-            self._health.report('time jump', 'pictures: time ran backwards (a looped bag or a '
-                                'reset clock); going on from there')
-            self._apply_rate()
+            report_time_jump(self.health, 'pictures')
+            self.follow_parameters()
         stale = step in (Step.REPEATED, Step.LATE)
         self._counts['frames_stale'] += stale
         return stale
@@ -169,7 +191,7 @@ class EncoderNode(ClosingNode):
             return None
         msg, arrived_ns = self._proprio
         if picture_ns - arrived_ns > PROPRIO_TIMEOUT_SEC * 1e9:
-            self._health.report('old proprio', 'the last message on proprio is more than '
+            self.health.report('old proprio', 'the last message on proprio is more than '
                                 f'{PROPRIO_TIMEOUT_SEC:g} s old; pictures are encoded without')
             return None
         return proprio_from_msg(msg)
@@ -187,10 +209,11 @@ class EncoderNode(ClosingNode):
         frame, depth = item
         picture, z = self._latent(frame.msg, None if depth is None else depth_from_msg(depth),
                                   self._recent_proprio(frame.arrived_ns))
-        thumbnail = jpeg_from_rgb(picture, self._config['thumbnail_quality'])
+        thumbnail = jpeg_from_rgb(picture, self.config['thumbnail_quality'])
         self._stamped.publish(
             msg_from_latent(z, frame.msg.header, self._bundle.model_id, thumbnail))
         self._plain.publish(array_from_vector(z))
+        self._spread.add(frame.stamp_ns, picture, z)
         now_ns = time.monotonic_ns()
         self._rate.tick(now_ns)
         self._latency_ms.add((now_ns - frame.arrived_ns) / 1e6)
@@ -216,14 +239,10 @@ class EncoderNode(ClosingNode):
             response.code, response.message = response.INVALID_IMAGE, str(error)
         return response
 
-    def _figures(self) -> dict[str, object]:
+    def figures(self) -> dict[str, object]:
+        """For /diagnostics."""
         p50, p99 = self._latency_ms.percentiles()
         return {'latent_hz': self._rate.rate_hz(time.monotonic_ns()),
                 'image_to_latent_ms_p50': p50, 'image_to_latent_ms_p99': p99,
                 'latents': self._rate.count, **self._counts, 'model_id': self._bundle.model_id,
                 'trained': self._bundle.metadata.trained}
-
-    def close(self) -> None:
-        """End the threads."""
-        self._service_threads.close()
-        self._worker.close()

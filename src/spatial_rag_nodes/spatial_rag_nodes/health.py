@@ -8,9 +8,11 @@ import functools
 import inspect
 import threading
 import time
-from typing import Any, ParamSpec
+from typing import Any, NamedTuple, ParamSpec
 
 from spatial_rag_core.errors import InputError, SpatialRagError
+from spatial_rag_nodes.error_words import origin, shortened, told
+from spatial_rag_nodes.health_checks import Check, Finding
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
@@ -18,10 +20,21 @@ from rclpy.node import Node
 
 P = ParamSpec('P')
 
-WARN, ERROR = DiagnosticStatus.WARN, DiagnosticStatus.ERROR
+OK, WARN, ERROR = DiagnosticStatus.OK, DiagnosticStatus.WARN, DiagnosticStatus.ERROR
 LOG_INTERVAL_SEC = 5.0
 HOLD_SEC = 3.0
 """A problem keeps the diagnostics level up for this long after it was last seen."""
+
+
+class Standing(NamedTuple):
+    """What a node is apart from its problems: how well, in which words, and whether it serves."""
+
+    level: bytes
+    message: str
+    serves: bool
+
+
+WORKING = Standing(OK, 'ok', True)
 
 
 @dataclass
@@ -33,6 +46,7 @@ class _Problem:
     logged_sec: float = float('-inf')
     unlogged: int = 0
     is_held: bool = False
+    lasts: bool = False
 
 
 class Health:
@@ -40,12 +54,15 @@ class Health:
     Collects the problems and figures of one node, from any thread.
 
     figures: called once a second, gives what /diagnostics is to show, in order.
+    standing: what the node is apart from that, and whether it serves.
     """
 
-    def __init__(self, node: Node, figures: Callable[[], Mapping[str, object]]) -> None:
+    def __init__(self, node: Node, figures: Callable[[], Mapping[str, object]],
+                 standing: Callable[[], Standing] = lambda: WORKING) -> None:
         self._node = node
-        self._figures = figures
+        self._figures, self._standing = figures, standing
         self._problems: dict[str, _Problem] = {}
+        self._checks: list[Check] = []
         self._lock = threading.Lock()
         self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', 10)
         self._name = 'spatial_rag: ' + '/'.join(
@@ -55,11 +72,13 @@ class Health:
 
     @property
     def problem_count(self) -> int:
-        """Problems reported since the start."""
-        return sum(problem.count for problem in list(self._problems.values()))
+        """Problems reported since the start; what lasts, such as a loading memory, is none."""
+        return sum(problem.count for problem in list(self._problems.values())
+                   if not problem.lasts)
 
     def report(self, kind: str, message: str, level: bytes = WARN) -> None:
         """Note a problem; the log gets it at once, and then at most every 5 s for each kind."""
+        message = shortened(message)
         now = time.monotonic()
         with self._lock:
             problem = self._problems.setdefault(kind, _Problem(level, message))
@@ -76,14 +95,27 @@ class Health:
             self._node.get_logger().warning(message + more)
 
     def hold(self, kind: str, message: str | None, level: bytes = WARN) -> None:
-        """Note a problem that lasts until its message is None; it is counted and logged once."""
+        """Note what lasts until its message is None; the log hears of its begin and its end."""
         problem = self._problems.get(kind)
-        if problem is not None and problem.is_held:
-            problem.level, problem.message = level, message or problem.message
-        elif message is not None:
+        if message is None:
+            if problem is not None and problem.is_held:
+                problem.is_held, problem.last_sec = False, float('-inf')
+                if not problem.unlogged:  # its begin stands in the log
+                    self._node.get_logger().info(f'no longer: {problem.message}')
+        elif problem is not None and problem.is_held:
+            problem.level, problem.message = level, message
+        else:
             self.report(kind, message, level)
-        if kind in self._problems:
-            self._problems[kind].is_held = message is not None
+            self._problems[kind].is_held = self._problems[kind].lasts = True
+
+    def check(self, kind: str, find: Callable[[], Finding | None]) -> Check:
+        """Call `find` once a second, and hold what it finds, until the check is closed."""
+        self._checks.append(Check(self, kind, find))
+        return self._checks[-1]
+
+    def drop(self, check: Check) -> None:
+        """Forget a check that is closed."""
+        self._checks.remove(check)
 
     def guarded(self, callback: Callable[P, None]) -> Callable[P, None]:
         """Wrap a callback so that nothing that it raises ends the node."""
@@ -100,8 +132,17 @@ class Health:
         """
         Wrap a service's callback: what it does not foresee is answered with failure_code.
 
-        The callback may be a coroutine function.
+        So is every request to a node that does not serve. The callback may be a coroutine
+        function.
         """
+        def refused(response: Any) -> bool:
+            standing = self._standing()
+            if not standing.serves:
+                response.code, response.message = failure_code, (
+                    f'{self._node.get_fully_qualified_name()} is {standing.message}; only an '
+                    'active node answers')
+            return not standing.serves
+
         def failed(error: Exception, response: Any) -> Any:
             self.report_error(error)
             response.code, response.message = failure_code, (
@@ -112,7 +153,7 @@ class Health:
             @functools.wraps(callback)
             async def waiting(request: Any, response: Any) -> Any:
                 try:
-                    return await callback(request, response)
+                    return response if refused(response) else await callback(request, response)
                 except Exception as error:
                     return failed(error, response)
             return waiting
@@ -120,7 +161,7 @@ class Health:
         @functools.wraps(callback)
         def direct(request: Any, response: Any) -> Any:
             try:
-                return callback(request, response)
+                return response if refused(response) else callback(request, response)
             except Exception as error:
                 return failed(error, response)
         return direct
@@ -129,44 +170,37 @@ class Health:
         """Note an exception: bad input is a warning, all else an error; at the end nothing."""
         if not self._node.context.ok():
             return  # told to end in the midst of a callback: publishing fails then
-        if isinstance(error, InputError):
-            self.report(type(error).__name__, str(error), WARN)
-        elif isinstance(error, SpatialRagError):
-            self.report(type(error).__name__, str(error), ERROR)
+        if isinstance(error, SpatialRagError):
+            level = WARN if isinstance(error, InputError) else ERROR
+            self.report(type(error).__name__, str(error), level)
         else:
-            origin = _origin(error)
-            self.report(f'{type(error).__name__} {origin}', f'internal error in {origin}: '
-                        f'{type(error).__name__}: {error}; please report it', ERROR)
+            self.report(f'{type(error).__name__} {origin(error)}', told(error), ERROR)
 
     def publish(self) -> None:
         """Publish the state now."""
-        level, message = self._state()
-        status = DiagnosticStatus(
-            level=level, name=self._name, message=message)
+        for check in list(self._checks):
+            self.guarded(check.look)()
         values = {**self._figures(), 'errors': self.problem_count}
         values.update({f'problem {kind}': problem.count
                        for kind, problem in list(self._problems.items())})
+        level, message = self._state()
+        status = DiagnosticStatus(level=level, name=self._name, message=message)
         status.values = [KeyValue(key=key, value=_text(value)) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
 
     def _state(self) -> tuple[bytes, str]:
+        """The worst level, and all that is wrong now, the worst and newest first."""
+        standing = self._standing()
         recent = time.monotonic() - HOLD_SEC
-        present = [p for p in list(self._problems.values()) if p.is_held or p.last_sec >= recent]
-        if not present:
-            return DiagnosticStatus.OK, 'ok'
-        worst = max(present, key=lambda problem: (problem.level, problem.last_sec))
-        return worst.level, worst.message
-
-
-def _origin(error: Exception) -> str:
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    if trace is None:
-        return 'unknown'
-    return f'{trace.tb_frame.f_code.co_filename.rsplit("/", 1)[-1]}:{trace.tb_lineno}'
+        present = sorted((p for p in list(self._problems.values())
+                          if p.is_held or p.last_sec >= recent),
+                         key=lambda problem: (problem.level, problem.last_sec), reverse=True)
+        messages = [problem.message for problem in present]
+        if standing.level != OK or not messages:
+            messages.insert(0, standing.message)
+        return max([standing.level, *(p.level for p in present)]), '; '.join(messages)
 
 
 def _text(value: Any) -> str:

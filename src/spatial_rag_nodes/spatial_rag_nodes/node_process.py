@@ -23,8 +23,9 @@ def run_process(factories: Sequence[Callable[[], ClosingNode]],
     """
     Make the nodes and spin them until SIGINT or SIGTERM.
 
-    Returns 0 after a clean end, 1 where a node refused to start (its reason is printed), and
-    the exit_code of a node that has one and ended itself.  Where the middleware does not let go
+    Returns 0 after a clean end, 1 where a node refused to start (its reason is printed; a managed
+    node with autostart false stays, unconfigured, for another try), and the exit_code of a node
+    that has one and ended itself.  Where the middleware does not let go
     of a node that is closed, the process ends all the same, with 1.
     """
     faulthandler.enable()  # a crash, or SIGABRT to a node that hangs, shows where it stood
@@ -39,6 +40,7 @@ def run_process(factories: Sequence[Callable[[], ClosingNode]],
         executor = SingleThreadedExecutor()
         for make in factories:
             nodes.append(make())
+            nodes[-1].start()
             executor.add_node(nodes[-1])
         _prepare_for_streams()
         executor.spin()

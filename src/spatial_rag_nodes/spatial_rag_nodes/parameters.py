@@ -24,7 +24,8 @@ class Parameter:
     """
     One parameter; its type is that of its default.
 
-    low, high: both ends allowed.  choices: the words allowed.  live: may change while running.
+    low, high: both ends allowed.  choices: the words allowed.  live: may change while the node
+    works; all others are read when it is configured.
     is_secret: its value is in no message.
     """
 
@@ -50,12 +51,12 @@ class Parameter:
                 f'{" " + self.unit if self.unit else ""}, got {value}; '
                 f'set {self.name} in the parameter file or with -p {self.name}:=…')
 
-    def descriptor(self) -> ParameterDescriptor:
+    def descriptor(self, read_only: bool) -> ParameterDescriptor:
         """What `ros2 param describe` shows."""
         unit = f' [{self.unit}]' if self.unit else ''
         descriptor = ParameterDescriptor(
             name=self.name, type=RclParameter.Type.from_parameter_value(self.default).value,
-            description=f'{self.description}{unit}', read_only=not self.live,
+            description=f'{self.description}{unit}', read_only=read_only,
             additional_constraints=' | '.join(self.choices))
         if self.low is not None and self.high is not None:
             if isinstance(self.default, int):
@@ -68,15 +69,23 @@ class Parameter:
 
 
 class NodeParameters:
-    """The declared parameters of a node, by name; live ones follow `ros2 param set`."""
+    """
+    The declared parameters of a node, by name; live ones follow `ros2 param set`.
+
+    refusal: why a parameter that is not live cannot be set now, None: it can. Without it such
+    a parameter never changes.
+    """
 
     def __init__(self, node: Node, specs: Sequence[Parameter],
-                 on_change: Callable[[], None] = lambda: None) -> None:
+                 on_change: Callable[[], None] = lambda: None,
+                 refusal: Callable[[], str | None] | None = None) -> None:
         self._specs = {spec.name: spec for spec in specs}
         self._on_change = on_change
+        self._refusal = refusal or (lambda: None)
         self._values: dict[str, Any] = {}
+        self.namespace = node.get_namespace()
         for spec in specs:
-            self._values[spec.name] = _declare(node, spec)
+            self._values[spec.name] = _declare(node, spec, not spec.live and refusal is None)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
 
@@ -87,10 +96,16 @@ class NodeParameters:
         try:
             for parameter in parameters:
                 if parameter.name in self._specs:
-                    self._specs[parameter.name].check(parameter.value)
+                    self._check_one(self._specs[parameter.name], parameter.value)
         except ConfigurationError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
+
+    def _check_one(self, spec: Parameter, value: Any) -> None:
+        reason = None if spec.live else self._refusal()
+        if reason is not None:
+            raise ConfigurationError(f'parameter {spec.name} cannot change now: {reason}')
+        spec.check(value)
 
     def _take(self, parameters: list[RclParameter]) -> None:
         changed = {p.name: p.value for p in parameters if p.name in self._specs}
@@ -99,7 +114,7 @@ class NodeParameters:
             self._on_change()
 
 
-def _declare(node: Node, spec: Parameter) -> Any:
+def _declare(node: Node, spec: Parameter, read_only: bool) -> Any:
     """Declared without its range first, so that a bad value is refused in our words."""
     try:
         value = node.declare_parameter(spec.name, spec.default).value
@@ -111,5 +126,5 @@ def _declare(node: Node, spec: Parameter) -> Any:
             f'parameter {spec.name} must be {kind} (default {spec.default!r}): {told}; correct '
             'it in the parameter file') from error
     spec.check(value)
-    node.set_descriptor(spec.name, spec.descriptor())
+    node.set_descriptor(spec.name, spec.descriptor(read_only))
     return value

@@ -6,6 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from spatial_rag_core.errors import InputError
+
 from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
@@ -20,8 +22,12 @@ class Taken(NamedTuple):
     sent_ns: int
 
     def message(self) -> Any:
-        """Read it: what is not read costs nothing."""
-        return deserialize_message(self.raw, self.kind)
+        """Read it: what is not read costs nothing. Raises InputError for bytes that are none."""
+        try:
+            return deserialize_message(self.raw, self.kind)
+        except Exception as error:  # rclpy's own errors are not public
+            raise InputError(f'{len(self.raw)} bytes are no {self.kind.__name__}: '
+                             f'{" ".join(str(error).split())}') from error
 
 
 class _Unexecuted(CallbackGroup):

@@ -23,12 +23,13 @@ from spatial_rag_core.streams.pose_buffer import PoseBuffer
 from spatial_rag_core.streams.stamp_order import Step
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_nodes import qos, shared_parameters
-from spatial_rag_nodes.closing_node import ClosingNode
 from spatial_rag_nodes.conversions import msg_from_hit, msg_from_pose, RANK_BY, sample_from_msg
-from spatial_rag_nodes.health import ERROR, Health
+from spatial_rag_nodes.health import ERROR
+from spatial_rag_nodes.health_checks import Drops, Find, Finding, report_time_jump, TooSlow
 from spatial_rag_nodes.index_parameters import index_config, INDEX_PARAMETERS
-from spatial_rag_nodes.motion_inputs import POSE_PARAMETERS, subscribe_pose
-from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.managed_node import ManagedNode
+from spatial_rag_nodes.motion_inputs import POSE_PARAMETERS, pose_silence, subscribe_pose
+from spatial_rag_nodes.parameters import Parameter
 from spatial_rag_nodes.refresher import Refresher
 from spatial_rag_nodes.retriever_services import RetrieverServices
 
@@ -37,6 +38,7 @@ from std_msgs.msg import Header
 
 def _parameters(settings: Settings) -> tuple[Parameter, ...]:
     return (
+        shared_parameters.AUTOSTART,
         shared_parameters.MEMORY_PATH,
         *INDEX_PARAMETERS,
         *POSE_PARAMETERS,
@@ -62,52 +64,74 @@ def _parameters(settings: Settings) -> tuple[Parameter, ...]:
                   'memories', 's', 0.005, 10.0),
         Parameter('encoder_timeout_sec', 2.0, 'query_memory_by_image waits so long for the '
                   'encoder', 's', 0.01, 60.0, live=True),
+        shared_parameters.LATENCY_BUDGET,
     )
 
 
-class RetrieverNode(ClosingNode):
+class RetrieverNode(ManagedNode):
     """
     Publishes spatial_rag/retrieved for each latent, and answers services.
 
     Latents are looked up in the executor's thread, or in one of their own where the index is
     not in this process' memory, and wait for nothing else: memories come in in another thread
-    (Refresher), and services are answered in others (RetrieverServices).
+    (Refresher), also while the node is inactive, and services are answered in others
+    (RetrieverServices).
     """
 
     def __init__(self) -> None:
-        super().__init__('retriever')
-        parameters = self._config = NodeParameters(
-            self, _parameters(Settings.from_environment()))
-        path, index = shared_parameters.memory_path(parameters), index_config(parameters)
-        self._retriever = Retriever(path, index_maker(index, path), parameters['map_frame'])
+        super().__init__('retriever', _parameters(Settings.from_environment()))
+
+    def configure(self) -> None:
+        """Open the memory and begin to load it; offer topics and services."""
+        config = self.config
+        path, self._index = shared_parameters.memory_path(config), index_config(config)
+        self._retriever = Retriever(path, index_maker(self._index, path), config['map_frame'])
+        self.keep(self._retriever)
         with contextlib.suppress(OlderSchemaError, JournalDamagedError):
             self._retriever.open()  # these the writer may mend; until then each refresh tells them
-        self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
+        self._poses = PoseBuffer(tolerance_sec=config['pose_tolerance_sec'])
         self._search_ms, self._rate = LatencyWindow(), RateWindow()
         self._without_pose = self._dropped = 0
-        self._health = Health(self, self._figures)
-        self._refresher = Refresher(
-            self._retriever, parameters['refresh_period_sec'], self._health)
-        self._memory_services = RetrieverServices(
-            self, parameters, self._health, self._retriever, self._refresher)
-        self._worker = None if index.kind == 'embedded' else NewestFirstWorker(
-            self._health.guarded(self._look_up), 'lookups')
-        self._publisher = self.create_publisher(
+        self._publisher = self.create_lifecycle_publisher(
             RetrievedMemories, 'spatial_rag/retrieved', qos.stream())
-        subscribe_pose(self, self._health, parameters, self._on_pose)
-        self.create_subscription(LatentStamped, 'spatial_rag/latent',
-                                 self._health.guarded(self._on_latent), qos.stream())
+        self._refresher = Refresher(self._retriever, config['refresh_period_sec'], self.health)
+        self._memory_services = self.keep(RetrieverServices(
+            self, config, self.health, self._retriever, self._refresher))
+        self.keep(self._refresher)
+        for name, find in (('loading', self._find_loading), ('damage', self._find_damage)):
+            self.keep(self.health.check(name, find))
         self.get_logger().info(f'reading {path}')
 
+    def activate(self) -> None:
+        """Listen, and look after what comes."""
+        self._worker = None if self._index.kind == 'embedded' else self.keep(
+            NewestFirstWorker(self.health.guarded(self._look_up), 'lookups'))
+        self._pose_silence = pose_silence(self, self.config)
+        for name, find in self._checks():
+            self.keep(self.health.check(name, find))
+        subscribe_pose(self, self.health, self.config, self._on_pose)
+        self.create_subscription(LatentStamped, 'spatial_rag/latent',
+                                 self.health.guarded(self._on_latent), qos.stream())
+
+    def _checks(self) -> tuple[tuple[str, Find], ...]:
+        return (
+            ('silent pose', self._pose_silence),
+            ('slow', TooSlow(self._search_ms, self._rate,
+                             lambda: self.config['latency_budget_sec'], 'a search',
+                             'lower radius_m or k, or leave this machine more room')),
+            ('drops', Drops(lambda: self._dropped, 'latents were not looked up',
+                            'the index is slower than they come; lower publish_rate of the '
+                            'encoder')))
+
     def _on_pose(self, stamp_ns: int, pose: Pose) -> None:
+        self._pose_silence.heard()
         if self._poses.insert(stamp_ns, pose) is Step.JUMPED_BACK:
-            self._health.report('time jump', 'poses: time ran backwards (a looped bag or a '
-                                'reset clock); going on from there')
+            report_time_jump(self.health, 'poses')
 
     def _on_latent(self, msg: LatentStamped) -> None:
         answer = RetrievedMemories(header=Header(
-            stamp=msg.header.stamp, frame_id=self._config['map_frame']),
-            model_id=msg.model_id, rank_by=RANK_BY[self._config['rank_by']])
+            stamp=msg.header.stamp, frame_id=self.config['map_frame']),
+            model_id=msg.model_id, rank_by=RANK_BY[self.config['rank_by']])
         try:
             sample = sample_from_msg(msg)
             pose = self._pose_at(sample.stamp_ns)
@@ -135,7 +159,7 @@ class RetrieverNode(ClosingNode):
             hits = self._retriever.query(query)
             answer.search_time_ms = (time.perf_counter() - start) * 1e3
             self._search_ms.add(answer.search_time_ms)
-            answer.memories = [msg_from_hit(hit, self._config['map_frame']) for hit in hits]
+            answer.memories = [msg_from_hit(hit, self.config['map_frame']) for hit in hits]
         finally:
             self._publish(answer)
 
@@ -145,7 +169,7 @@ class RetrieverNode(ClosingNode):
         self._rate.tick(time.monotonic_ns())
 
     def _standing_query(self, sample: LatentSample, pose: Pose) -> MemoryQuery:
-        config = self._config
+        config = self.config
         return MemoryQuery(
             k=config['k'], vector=sample.z, pose=pose, radius_m=config['radius_m'],
             max_dz_m=config['max_dz_m'] or None, rank_by=config['rank_by'],
@@ -154,26 +178,28 @@ class RetrieverNode(ClosingNode):
             metric=config['metric'], newest_only=config['newest_only'],
             diversity=config['diversity'])
 
-    def _figures(self) -> dict[str, object]:
-        self._tell_state()
+    def figures(self) -> dict[str, object]:
+        """For /diagnostics."""
         p50, p99 = self._search_ms.percentiles()
         figures = {
             'retrieval_hz': self._rate.rate_hz(time.monotonic_ns()), 'search_ms_p50': p50,
             'search_ms_p99': p99, 'memories_in_index': self._retriever.index_count,
             'lag_memories': self._lag(), 'cells': self._retriever.cell_count,
             'latents_without_pose': self._without_pose, 'latents_dropped': self._dropped,
-            'index': self._config['index'], 'memory_path': self._retriever.path}
+            'index': self.config['index'], 'memory_path': self._retriever.path}
         if (shipping := self._retriever.shipping) is not None:
             figures |= {f'shipping_{name}': value for name, value in asdict(shipping).items()}
         return figures
 
-    def _tell_state(self) -> None:
+    def _find_loading(self) -> Finding | None:
         loading = self._retriever.loading
-        self._health.hold('loading', loading and (
+        return None if loading is None else Finding(
             f'loading {loading[0]} of {loading[1]} memories; those that are not loaded yet are '
-            'not retrieved'))
-        self._health.hold('damage', self._retriever.damage and (
-            f'{self._retriever.path}: {self._retriever.damage}'), ERROR)
+            'not retrieved')
+
+    def _find_damage(self) -> Finding | None:
+        damage = self._retriever.damage
+        return None if damage is None else Finding(f'{self._retriever.path}: {damage}', ERROR)
 
     def _lag(self) -> int | str:
         """Memories in the file that cannot be found yet."""
@@ -181,10 +207,3 @@ class RetrieverNode(ClosingNode):
             return self._retriever.stats().count - self._retriever.index_count
         except JournalError:
             return 'unknown'
-
-    def close(self) -> None:
-        """End the threads and close the memory file."""
-        if self._worker is not None:
-            self._worker.close()
-        self._refresher.close()
-        self._memory_services.close()

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-import contextlib
-from datetime import datetime
-from pathlib import Path
-import threading
+from collections.abc import Callable
 import time
 from typing import Any
 
 from spatial_rag_core.errors import (
-    ConfigurationError,
-    IndexUnavailableError,
     InputError,
-    JournalError,
     JournalUnavailableError,
-    ModelMismatchError,
-    TargetUnavailableError,
+    ServiceUnavailableError,
+)
+from spatial_rag_core.memory.answering.relocalization import (
+    DEFAULT_HYPOTHESES,
+    pose_hypotheses,
 )
 from spatial_rag_core.memory.retriever import Retriever
-from spatial_rag_core.memory.upkeep.backup import backup
-from spatial_rag_core.records import as_latent, MemoryQuery
+from spatial_rag_core.records import as_latent, Hit, MemoryQuery
 from spatial_rag_msgs.srv import (
-    BackupMemory,
     EncodeImage,
     GetMemory,
     MemoryStats,
     QueryMemory,
     QueryMemoryByImage,
+    Relocalize,
 )
+from spatial_rag_nodes.answers import answer_of, coded
+from spatial_rag_nodes.backup_service import BackupService
 from spatial_rag_nodes.conversions import (
     fill_stats,
     msg_from_hit,
@@ -39,10 +36,10 @@ from spatial_rag_nodes.conversions import (
 )
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.parameters import NodeParameters
+from spatial_rag_nodes.place_conversions import msg_from_hypothesis, query_from_relocalize
 from spatial_rag_nodes.refresher import Refresher
 from spatial_rag_nodes.service_threads import ServiceThreads
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
@@ -62,42 +59,46 @@ class RetrieverServices:
         self._node, self._config = node, config
         self._retriever, self._refresher = retriever, refresher
         self._threads = ServiceThreads(node, 'services', 2)
-        self._backups = ServiceThreads(node, 'backup')
-        self._is_ending = threading.Event()
+        self._backups = BackupService(node, health, retriever)
         self._encoder = node.create_client(EncodeImage, 'spatial_rag/encode_image')
         for kind, name, serve in (
                 (QueryMemory, 'query_memory', self._query),
                 (QueryMemoryByImage, 'query_memory_by_image', self._query_by_image),
+                (Relocalize, 'relocalize', self._relocalize),
                 (GetMemory, 'get_memory', self._get),
                 (MemoryStats, 'memory_stats', self._stats)):
             self._threads.create_service(kind, f'spatial_rag/{name}', health, serve,
                                          kind.Response.MEMORY_UNAVAILABLE)
-        self._backups.create_service(BackupMemory, 'spatial_rag/backup_memory', health,
-                                     self._back_up, BackupMemory.Response.MEMORY_UNAVAILABLE)
 
     def close(self) -> None:
         """End a backup and wait for what is being answered."""
-        self._is_ending.set()
-        self._threads.close()
         self._backups.close()
+        self._threads.close()
 
     async def _query(self, request: QueryMemory.Request,
                      response: QueryMemory.Response) -> QueryMemory.Response:
         def query() -> MemoryQuery:
             return query_from_request(request, self._config['map_frame'], self._config['k'],
                                       self._node.get_clock().now().nanoseconds / 1e9)
-        return await self._threads.run(self._look_up, query, request.with_thumbnails, response)
+        return await self._threads.run(self._fill_memories, query, request.with_thumbnails,
+                                       response)
+
+    def _fill_memories(self, make_query: Callable[[], MemoryQuery], with_thumbnails: bool,
+                       response: Any) -> Any:
+        with coded(response):
+            response.memories = [
+                msg_from_hit(hit, self._config['map_frame'])
+                for hit in self._look_up(make_query, with_thumbnails, response)]
+        return response
 
     def _look_up(self, make_query: Callable[[], MemoryQuery], with_thumbnails: bool,
-                 response: Any) -> Any:
+                 response: Any) -> list[Hit]:
         start = time.perf_counter()
-        with _coded(response):
-            query = make_query()
-            self._require_whole()
-            response.memories = [msg_from_hit(hit, self._config['map_frame'])
-                                 for hit in self._retriever.query(query, with_thumbnails)]
+        query = make_query()
+        self._require_whole()
+        hits = self._retriever.query(query, with_thumbnails)
         response.search_time_ms = (time.perf_counter() - start) * 1e3
-        return response
+        return hits
 
     def _require_whole(self) -> None:
         """What is not loaded yet would not be found: say so, rather than that there is nothing."""
@@ -112,44 +113,54 @@ class RetrieverServices:
     async def _query_by_image(self, request: QueryMemoryByImage.Request,
                               response: QueryMemoryByImage.Response,
                               ) -> QueryMemoryByImage.Response:
+        with coded(response):
+            await self._encode(request.image, response)
+
+            def query() -> MemoryQuery:
+                return query_from_image_request(
+                    request, self._config['map_frame'], self._config['k'],
+                    as_latent(response.latent), response.model_id)
+            await self._threads.run(self._fill_memories, query, request.with_thumbnails, response)
+        return response
+
+    async def _relocalize(self, request: Relocalize.Request,
+                          response: Relocalize.Response) -> Relocalize.Response:
+        with coded(response):
+            if len(request.latent):
+                response.latent, response.model_id = request.latent, request.model_id
+            else:
+                await self._encode(request.image, response)
+            await self._threads.run(self._fill_hypotheses, request, response)
+        return response
+
+    def _fill_hypotheses(self, request: Relocalize.Request,
+                         response: Relocalize.Response) -> None:
+        map_frame = self._config['map_frame']
+        hits = self._look_up(lambda: query_from_relocalize(
+            request, map_frame, as_latent(response.latent), response.model_id), False, response)
+        response.hypotheses = [
+            msg_from_hypothesis(place, map_frame)
+            for place in pose_hypotheses(hits, request.max_hypotheses or DEFAULT_HYPOTHESES)]
+
+    async def _encode(self, image: Image, response: Any) -> None:
+        """Write a picture's latent into the response; raises what `coded` has a code for."""
         start = time.perf_counter()
-        encoded = await self._encoded(request.image)
+        timeout_sec = self._config['encoder_timeout_sec']
+        encoded = await answer_of(self._node, self._encoder, EncodeImage.Request(image=image),
+                                  timeout_sec)
         response.encode_time_ms = (time.perf_counter() - start) * 1e3
         if encoded is None:
-            response.code = response.ENCODER_UNAVAILABLE
             name = self._node.resolve_service_name(self._encoder.srv_name)
-            response.message = (f'no answer from {name} within '
-                                f'{self._config["encoder_timeout_sec"]:g} s; is the encoder '
-                                'running?')
-            return response
+            raise ServiceUnavailableError(f'no answer from {name} within {timeout_sec:g} s; is '
+                                          'the encoder running?')
         if encoded.code != encoded.OK:
-            response.code, response.message = response.INVALID_REQUEST, encoded.message
-            return response
+            raise InputError(encoded.message)
         response.latent, response.model_id = encoded.latent, encoded.model_id
-
-        def query() -> MemoryQuery:
-            return query_from_image_request(
-                request, self._config['map_frame'], self._config['k'],
-                as_latent(encoded.latent), encoded.model_id)
-        return await self._threads.run(self._look_up, query, request.with_thumbnails, response)
-
-    async def _encoded(self, image: Image) -> EncodeImage.Response | None:
-        """The encoder's answer; None where there is none in time."""
-        if not self._encoder.service_is_ready():
-            return None
-        answer = self._encoder.call_async(EncodeImage.Request(image=image))
-        deadline = self._node.create_timer(
-            self._config['encoder_timeout_sec'], answer.cancel,
-            clock=Clock(clock_type=ClockType.STEADY_TIME))
-        try:
-            return await answer
-        finally:
-            self._node.destroy_timer(deadline)
 
     async def _get(self, request: GetMemory.Request,
                    response: GetMemory.Response) -> GetMemory.Response:
         def get() -> GetMemory.Response:
-            with _coded(response):
+            with coded(response):
                 self._refresher.catch_up(_CATCH_UP_SEC)
                 memory = self._retriever.get_memory(request.id)
                 if memory is not None:
@@ -164,46 +175,8 @@ class RetrieverServices:
     async def _stats(self, _request: MemoryStats.Request,
                      response: MemoryStats.Response) -> MemoryStats.Response:
         def count() -> MemoryStats.Response:
-            with _coded(response):
+            with coded(response):
                 self._refresher.catch_up(_CATCH_UP_SEC)
                 fill_stats(response, self._retriever)
             return response
         return await self._threads.run(count)
-
-    async def _back_up(self, request: BackupMemory.Request,
-                       response: BackupMemory.Response) -> BackupMemory.Response:
-        def back_up() -> BackupMemory.Response:
-            with _coded(response):
-                target = self._target(request.path)
-                report = backup(self._retriever.path, target, self._end_early)
-                response.path, response.count = str(report.path), report.count
-                response.size_bytes = report.size_bytes
-            return response
-        return await self._backups.run(back_up)
-
-    def _target(self, path: str) -> Path:
-        """Where a backup goes; raises ConfigurationError."""
-        if not path:
-            source = self._retriever.path
-            return source.with_name(f'{source.stem}-{datetime.now():%Y%m%d-%H%M%S}.db')
-        target = Path(path).expanduser()
-        if not target.is_absolute():
-            raise ConfigurationError(f'path must begin with / or ~, got {path!r}')
-        return target
-
-    def _end_early(self, _done: int, _total: int) -> None:
-        if self._is_ending.is_set():
-            raise JournalUnavailableError('the node ends')
-
-
-@contextlib.contextmanager
-def _coded(response: Any) -> Iterator[None]:
-    """Errors as the answer's code and message."""
-    try:
-        yield
-    except (ConfigurationError, InputError, TargetUnavailableError) as error:
-        response.code, response.message = response.INVALID_REQUEST, str(error)
-    except ModelMismatchError as error:
-        response.code, response.message = response.WRONG_MODEL, str(error)
-    except (JournalError, IndexUnavailableError) as error:
-        response.code, response.message = response.MEMORY_UNAVAILABLE, str(error)

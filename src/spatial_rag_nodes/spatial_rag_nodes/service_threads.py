@@ -47,7 +47,11 @@ class ServiceThreads:
         service = self._node.create_service(
             kind, name, health.serving(serve, failure_code), callback_group=self._group)
         send = health.guarded(service.send_response)
-        service.send_response = lambda *answer: self._sender.submit(send, *answer)
+
+        def send_later(*answer: Any) -> None:
+            with contextlib.suppress(RuntimeError):  # closed: nobody waits for it any more
+                self._sender.submit(send, *answer)
+        service.send_response = send_later
 
     async def run(self, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
         """Return what work returns, or raise what it raises; BusyError where too many wait."""

@@ -9,6 +9,14 @@ from spatial_rag_core.errors import BundleError
 from spatial_rag_core.settings import Settings
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
+AUTOSTART = Parameter(
+    'autostart', True, 'The node configures and activates itself, and ends where it cannot; '
+    'false: it waits for a lifecycle manager (or ros2 lifecycle set)')
+
+LATENCY_BUDGET = Parameter(
+    'latency_budget_sec', 0.05, 'Diagnostics warn where 1 % of what the node does takes longer',
+    's', 0.001, 60.0, live=True)
+
 
 def z_dim(settings: Settings) -> Parameter:
     """Length of a latent."""
@@ -30,21 +38,25 @@ def model(settings: Settings) -> tuple[Parameter, ...]:
     )
 
 
-MEMORY_PATH = Parameter('memory_path', '', 'Memory file; default: spatial_rag/memory.db in '
-                        'ROS_HOME (~/.ros)')
+MEMORY_PATH = Parameter('memory_path', '', 'Memory file; default: memory.db in '
+                        'spatial_rag/NAMESPACE of ROS_HOME (~/.ros)')
 
 
 def memory_path(parameters: NodeParameters) -> Path:
     """The memory file that is meant."""
-    return file_in_home(parameters['memory_path'], 'memory.db')
+    return file_in_home(parameters['memory_path'], 'memory.db', parameters.namespace)
 
 
-def file_in_home(path: str, name: str) -> Path:
-    """The path, or where it is empty the file of that name in spatial_rag of ROS_HOME."""
+def file_in_home(path: str, name: str, namespace: str) -> Path:
+    """
+    The path, or where it is empty the file of that name in spatial_rag of ROS_HOME.
+
+    Each namespace has a folder there: two robots on one machine share no file.
+    """
     if path:
         return Path(path).expanduser()
     home = Path(os.environ.get('ROS_HOME') or Path.home() / '.ros')
-    return home / 'spatial_rag' / name
+    return home / 'spatial_rag' / namespace.strip('/') / name
 
 
 def model_path(parameters: NodeParameters) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import NamedTuple
 
+from spatial_rag_core.errors import PoseError
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.models.bundle import Bundle
+from spatial_rag_core.models.imagined import Imagined
 from spatial_rag_core.models.learned_actions import other_actions
 from spatial_rag_core.models.memory_bank import MemoryBank
-from spatial_rag_core.records import Vector
+from spatial_rag_core.records import Pose, Vector
 from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.action_track import ActionTrack
 from spatial_rag_core.streams.deadline_join import DeadlineJoin
@@ -17,38 +20,26 @@ from spatial_rag_core.streams.latent_history import LatentHistory
 from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
 from spatial_rag_core.streams.motion import MotionActions
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
-from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
-from spatial_rag_nodes import qos, shared_parameters
-from spatial_rag_nodes.closing_node import ClosingNode
+from spatial_rag_core.streams.stamp_order import Step
+from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories, Surprise
+from spatial_rag_nodes import predictor_parameters, qos, shared_parameters
 from spatial_rag_nodes.conversions import (
     array_from_vector,
+    fill_memory_weights,
     msg_from_latent,
     recollection_from_msg,
     sample_from_msg,
 )
-from spatial_rag_nodes.health import Health
-from spatial_rag_nodes.motion_inputs import (
-    ACTION_PARAMETERS,
-    POSE_PARAMETERS,
-    subscribe_action,
-    subscribe_pose,
-)
-from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.health_checks import report_time_jump, TooSlow
+from spatial_rag_nodes.managed_node import ManagedNode
+from spatial_rag_nodes.motion_inputs import pose_silence, subscribe_action, subscribe_pose
+from spatial_rag_nodes.predictor_services import PredictorServices, Present
+from spatial_rag_nodes.surprise_watch import SurpriseWatch
 
 from rclpy.clock import Clock, ClockType
 from std_msgs.msg import Float32MultiArray, Header
 
-
-def _parameters(settings: Settings) -> tuple[Parameter, ...]:
-    return (
-        *shared_parameters.model(settings),
-        shared_parameters.z_dim(settings),
-        shared_parameters.action_dim(settings),
-        *POSE_PARAMETERS,
-        *ACTION_PARAMETERS,
-        Parameter('retrieval_timeout_sec', 0.025, 'A prediction waits this long for memories, '
-                  'then goes out without', 's', 0.001, 1.0),
-    )
+_parameters = predictor_parameters.declared
 
 
 class _Waiting(NamedTuple):
@@ -59,64 +50,93 @@ class _Waiting(NamedTuple):
     arrived_ns: int
 
 
-class TransitionPredictorNode(ClosingNode):
+class TransitionPredictorNode(ManagedNode):
     """
     Publishes latent_next and spatial_rag/latent_next for each latent with an action.
 
     One goes out for each frame, and foresees the latent a step of the model (step_sec) after it.
+    What becomes of each is told on spatial_rag/surprise (SurpriseWatch); whoever asks for other
+    futures is answered from a thread (PredictorServices).
     """
 
     def __init__(self) -> None:
-        super().__init__('transition_predictor')
-        parameters = self._config = NodeParameters(
-            self, _parameters(Settings.from_environment()))
+        super().__init__('transition_predictor', _parameters(Settings.from_environment()))
+
+    def configure(self) -> None:
+        """Load the bundle; offer topics and services."""
+        config = self.config
         self._bundle = Bundle.load(
-            shared_parameters.model_path(parameters), z_dim=parameters['z_dim'],
-            action_dim=parameters['action_dim'], device=parameters['device'],
-            num_threads=parameters['num_threads'])
-        self._poses = PoseBuffer(tolerance_sec=parameters['pose_tolerance_sec'])
-        self._actions = ActionTrack(parameters['action_timeout_sec'])
+            shared_parameters.model_path(config), z_dim=config['z_dim'],
+            action_dim=config['action_dim'], device=config['device'],
+            num_threads=config['num_threads'])
+        self._poses = PoseBuffer(tolerance_sec=config['pose_tolerance_sec'])
+        self._actions = ActionTrack(config['action_timeout_sec'])
         self._motion = self._motion_actions()
-        self._waiting: DeadlineJoin[_Waiting, MemoryBank] = DeadlineJoin(
-            parameters['retrieval_timeout_sec'])
         meta = self._bundle.metadata
         self._history = LatentHistory(meta.history, meta.step_sec)
         self._no_memories = MemoryBank.empty(meta.z_dim, meta.action_dim)
         self._counts = dict.fromkeys(('predictions', 'without_action', 'retrieval_late',
                                       'with_memories', 'with_memory_poses'), 0)
         self._history_steps = 0
+        self._newest: LatentSample | None = None
         self._rate, self._latency_ms = RateWindow(), LatencyWindow()
-        self._health = Health(self, self._figures)
-        self._plain = self.create_publisher(Float32MultiArray, 'latent_next', qos.stream())
-        self._stamped = self.create_publisher(
+        self._plain = self.create_lifecycle_publisher(
+            Float32MultiArray, 'latent_next', qos.stream())
+        self._stamped = self.create_lifecycle_publisher(
             LatentStamped, 'spatial_rag/latent_next', qos.stream())
+        self._surprise = SurpriseWatch(
+            self.create_lifecycle_publisher(Surprise, 'spatial_rag/surprise', qos.stream()),
+            config, meta.step_sec, meta.model_id)
+        self.keep(PredictorServices(self, config, self.health, self._bundle, self._present))
+        if told := other_actions(meta, config['action_source']):
+            self.get_logger().warning(told)
+
+    def activate(self) -> None:
+        """Listen; what waited for its memories before is not predicted any more."""
+        timeout_sec = self.config['retrieval_timeout_sec']
+        self._waiting: DeadlineJoin[_Waiting, MemoryBank] = DeadlineJoin(timeout_sec)
         self._deadline = self.create_timer(
-            parameters['retrieval_timeout_sec'], self._health.guarded(self._on_deadline),
+            timeout_sec, self.health.guarded(self._on_deadline),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._deadline.cancel()
+        self._pose_silence = pose_silence(self, self.config)
+        if self._motion is not None:
+            self.keep(self.health.check('silent pose', self._pose_silence))
+        self.keep(self.health.check('slow', TooSlow(
+            self._latency_ms, self._rate, lambda: self.config['latency_budget_sec'],
+            'a prediction', 'lower retrieval_timeout_sec, take a smaller model, or leave this '
+            'machine more room')))
+        for name, find in (('memory left out', self._surprise.find_left_out),
+                           ('retrieval late', self._surprise.find_late)):
+            self.keep(self.health.check(name, find))
         self._subscribe()
-        if told := other_actions(meta, parameters['action_source']):
-            self.get_logger().warning(told)
 
     def _motion_actions(self) -> MotionActions | None:
         """The motion of the step that ended at a frame, as in training (model_steps.py)."""
-        if self._config['action_source'] != 'motion':
+        if self.config['action_source'] != 'motion':
             return None
-        return MotionActions(self._poses, self._config['action_dim'], self._config['pose_axes'],
+        return MotionActions(self._poses, self.config['action_dim'], self.config['pose_axes'],
                              window_sec=self._bundle.metadata.step_sec)
 
     def _subscribe(self) -> None:
-        subscribe_pose(self, self._health, self._config, self._poses.insert)
-        subscribe_action(self, self._health, self._config, self._actions.add)
+        subscribe_pose(self, self.health, self.config, self._on_pose)
+        subscribe_action(self, self.health, self.config, self._actions.add)
         self.create_subscription(LatentStamped, 'spatial_rag/latent',
-                                 self._health.guarded(self._on_latent), qos.stream())
+                                 self.health.guarded(self._on_latent), qos.stream())
         self.create_subscription(RetrievedMemories, 'spatial_rag/retrieved',
-                                 self._health.guarded(self._on_retrieved), qos.stream())
+                                 self.health.guarded(self._on_retrieved), qos.stream())
+
+    def _on_pose(self, stamp_ns: int, pose: Pose) -> None:
+        self._pose_silence.heard()
+        if self._poses.insert(stamp_ns, pose) is Step.JUMPED_BACK:
+            report_time_jump(self.health, 'poses')
 
     def _on_latent(self, msg: LatentStamped) -> None:
         arrived_ns = time.monotonic_ns()
-        sample = sample_from_msg(msg, self._config['z_dim'])
+        sample = sample_from_msg(msg, self.config['z_dim'])
         self._bundle.require_author(sample.model_id)
+        self._newest = sample
+        self._surprise.seen(sample, msg.header)
         waiting = _Waiting(sample, msg.header, arrived_ns)
         self._on_deadline()  # the timer may be late
         was_idle = not len(self._waiting)
@@ -127,9 +147,9 @@ class TransitionPredictorNode(ClosingNode):
             self._deadline.reset()
 
     def _on_retrieved(self, msg: RetrievedMemories) -> None:
-        stamp_ns, pose, found = recollection_from_msg(msg, self._config['z_dim'])
-        memories = MemoryBank.from_memories(found, pose, self._config['z_dim'],
-                                            self._config['action_dim'])
+        stamp_ns, pose, found = recollection_from_msg(msg, self.config['z_dim'])
+        memories = MemoryBank.from_memories(found, pose, self.config['z_dim'],
+                                            self.config['action_dim'])
         waiting = self._waiting.take(stamp_ns, memories)
         if waiting is not None:
             self._predict(waiting, memories)
@@ -139,40 +159,54 @@ class TransitionPredictorNode(ClosingNode):
     def _on_deadline(self) -> None:
         for waiting in self._waiting.expired():
             self._counts['retrieval_late'] += 1
-            self._predict(waiting, self._no_memories)
+            self._predict(waiting, self._no_memories, is_late=True)
         if not len(self._waiting):
             self._deadline.cancel()
 
-    def _predict(self, waiting: _Waiting, memories: MemoryBank) -> None:
+    def _predict(self, waiting: _Waiting, memories: MemoryBank, is_late: bool = False) -> None:
         sample, header, arrived_ns = waiting
         action = (self._actions.newest() if self._motion is None
                   else self._motion.at(sample.stamp_ns))
         if action is None:
             self._counts['without_action'] += 1
             return
-        z_next = self._next(sample, action, memories)
-        self._stamped.publish(msg_from_latent(z_next, header, self._bundle.model_id))
+        both = self._foreseen(sample, action, memories)
+        is_used = bool(len(memories)) and self._surprise.uses_memory
+        z_next = both.z[0 if is_used else 1, 0]
+        stamped = msg_from_latent(z_next, header, self._bundle.model_id)
+        if is_used:
+            fill_memory_weights(stamped, both, memories)
+        self._stamped.publish(stamped)
         self._plain.publish(array_from_vector(z_next))
         now_ns = time.monotonic_ns()
         self._rate.tick(now_ns)
         self._latency_ms.add((now_ns - arrived_ns) / 1e6)
         self._counts['predictions'] += 1
-        self._counts['with_memories'] += bool(len(memories))
+        self._counts['with_memories'] += is_used
+        self._surprise.foreseen(sample, both, bool(len(memories)), is_used, is_late)
 
-    def _next(self, sample: LatentSample, action: Vector, memories: MemoryBank) -> Vector:
-        """With all that this bundle can use; what it has no input for is left out."""
+    def _foreseen(self, sample: LatentSample, action: Vector, memories: MemoryBank) -> Imagined:
+        """With the memories and without; what this bundle has no input for it leaves out."""
         meta = self._bundle.metadata
         self._history.add(sample.stamp_ns, sample.z, action)
         history = self._history.at(sample.stamp_ns)
         self._history_steps = 0 if history is None else len(history.z)
         self._counts['with_memory_poses'] += bool(len(memories)) and meta.uses_memory_pose
-        return self._bundle.predict_next(
-            sample.z, action, memories.z, memories.pose if meta.uses_memory_pose else None,
-            memories.action if meta.uses_memory_action else None, history)
+        return self._bundle.foresee(sample.z, action, memories, history)
 
-    def _figures(self) -> dict[str, object]:
+    def _present(self) -> Present | None:
+        """The newest latent, with what is known of its moment."""
+        if self._newest is None:
+            return None
+        stamp_ns, pose = self._newest.stamp_ns, None
+        with contextlib.suppress(PoseError):
+            pose = self._poses.at(stamp_ns)
+        return Present(stamp_ns, self._newest.z, pose, self._history.at(stamp_ns))
+
+    def figures(self) -> dict[str, object]:
+        """For /diagnostics."""
         p50, p99 = self._latency_ms.percentiles()
         return {'latent_next_hz': self._rate.rate_hz(time.monotonic_ns()),
                 'latent_to_latent_next_ms_p50': p50, 'latent_to_latent_next_ms_p99': p99,
-                **self._counts, 'history_steps': self._history_steps,
+                **self._counts, **self._surprise.figures(), 'history_steps': self._history_steps,
                 'step_sec': self._bundle.metadata.step_sec, 'model_id': self._bundle.model_id}

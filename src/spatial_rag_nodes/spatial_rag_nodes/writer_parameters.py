@@ -31,6 +31,7 @@ _ADMISSION_PARAMETERS = (
 def declared(settings: Settings) -> tuple[Parameter, ...]:
     """All of them."""
     return (
+        shared_parameters.AUTOSTART,
         shared_parameters.MEMORY_PATH,
         shared_parameters.z_dim(settings),
         shared_parameters.action_dim(settings),
@@ -48,6 +49,8 @@ def declared(settings: Settings) -> tuple[Parameter, ...]:
                   'process, or also a cut of power', choices=('process', 'power')),
         Parameter('commit_period_sec', 0.0, 'Memories are gathered so long before they are '
                   'written, for media that wear out; 0: at once', 's', 0.0, 60.0),
+        Parameter('disk_reserve_mb', 500.0, 'Diagnostics warn where less is left on the disk of '
+                  'the memory file; 0: never', 'MB', 0.0, 1e9, live=True),
         Parameter('h3_resolution', 13, 'H3 resolution of the cells', '', 0, 15),
         Parameter('datum_latitude_deg', 0.0, 'Where the map origin lies', 'deg', -90.0, 90.0),
         Parameter('datum_longitude_deg', 0.0, 'Where the map origin lies', 'deg', -180.0, 180.0),

@@ -7,7 +7,8 @@ from typing import Any
 
 from spatial_rag_core.errors import JournalError, PoseError
 from spatial_rag_nodes import health
-from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.health import Health, Standing
+from spatial_rag_nodes.health_checks import Finding
 
 from diagnostic_msgs.msg import DiagnosticArray
 import pytest
@@ -55,18 +56,26 @@ def test_a_repeated_problem_is_logged_at_once_and_then_every_five_seconds(
     assert subject.problem_count == 100
 
 
-def test_the_level_is_that_of_the_worst_problem_and_falls_once_it_is_gone(
+def test_the_worst_problem_gives_the_level_and_all_are_told_until_they_are_gone(
         subject: Health, lab: Any, clock: Clock) -> None:
     subject.report('file', 'disk full', health.ERROR)
     subject.report('pose', 'no pose', health.WARN)
     status = status_of(subject, lab)
-    assert (status.level, status.message) == (b'\x02', 'disk full')
+    assert (status.level, status.message) == (b'\x02', 'disk full; no pose')
     clock.now += health.HOLD_SEC + 1
     status = status_of(subject, lab)
     assert (status.level, status.message) == (b'\x00', 'ok')
     values = {item.key: item.value for item in status.values}
     assert values['rate_hz'] == '20.000'
     assert values['errors'] == '2'
+
+
+def test_a_message_that_repeats_a_field_of_a_megabyte_is_cut(
+        subject: Health, lab: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    subject.report_error(PoseError(f"frame_id is '{'x' * 1_000_000}'"))
+    assert len(capfd.readouterr().err) < 2000
+    assert len(status_of(subject, lab).message) < 1100
+    assert status_of(subject, lab).message.endswith('… (1000014 characters)')
 
 
 @pytest.mark.parametrize(('error', 'level'), [
@@ -82,7 +91,7 @@ def test_nothing_that_a_callback_raises_escapes(
     assert str(error) in status.message
 
 
-def test_what_lasts_is_logged_once_and_shown_until_it_is_over(
+def test_what_lasts_is_logged_at_both_ends_shown_between_and_no_error(
         subject: Health, lab: Any, clock: Clock, capfd: pytest.CaptureFixture[str]) -> None:
     for count in range(20):
         subject.hold('loading', f'{count} of 20')
@@ -91,12 +100,38 @@ def test_what_lasts_is_logged_once_and_shown_until_it_is_over(
     status = status_of(subject, lab)
     assert (status.level, status.message) == (b'\x01', '19 of 20')
     subject.hold('loading', None)
-    clock.now += health.HOLD_SEC + 1
-    assert status_of(subject, lab).level == b'\x00'
     subject.hold('loading', None)
+    assert capfd.readouterr().err.count('no longer: 19 of 20') == 1
+    assert status_of(subject, lab).level == b'\x00'
+    clock.now += health.LOG_INTERVAL_SEC
     subject.hold('loading', 'once more')
     assert capfd.readouterr().err.count('once more') == 1
-    assert subject.problem_count == 2
+    assert subject.problem_count == 0
+
+
+def test_a_check_is_looked_at_with_each_report_until_it_is_closed(
+        subject: Health, lab: Any) -> None:
+    found: list[Finding | None] = [Finding('the disk is nearly full', health.ERROR)]
+    check = subject.check('disk', lambda: found[0])
+    status = status_of(subject, lab)
+    assert (status.level, status.message) == (b'\x02', 'the disk is nearly full')
+    found[0] = None
+    assert status_of(subject, lab).message == 'ok'
+    found[0] = Finding('again')
+    assert status_of(subject, lab).level == b'\x01'
+    check.close()
+    assert status_of(subject, lab).message == 'ok'
+
+
+def test_a_node_that_does_not_serve_answers_so_and_says_what_it_is(lab: Any) -> None:
+    subject = Health(lab.probe.node, dict, lambda: Standing(health.OK, 'inactive', False))
+
+    def serve(_request: object, _response: object) -> object:
+        raise AssertionError('asked')
+    answer = subject.serving(serve, 7)(None, SimpleNamespace())
+    assert (answer.code, answer.message) == (7, '/probe is inactive; only an active node answers')
+    status = status_of(subject, lab)
+    assert (status.level, status.message) == (b'\x00', 'inactive')
 
 
 @pytest.mark.parametrize(('error', 'message'), [

@@ -13,101 +13,22 @@ from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.data.episodes.model_steps import step_actions
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.tables.schema import JournalSpec
-from spatial_rag_core.records import Memory, Pose, Position, Quaternion
+from spatial_rag_core.records import Memory, Pose, Position
 from spatial_rag_core.streams.motion import past_motion
-from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_msgs.srv import ForgetMemories
 from spatial_rag_nodes.conversions import (
     array_from_vector,
-    msg_from_latent,
-    msg_from_pose,
     time_from_ns,
 )
 
 from geometry_msgs.msg import PoseStamped
 import numpy as np
 import pytest
-from rcl_interfaces.srv import SetParameters
-from rclpy.parameter import Parameter as RclParameter
-from std_msgs.msg import Float32MultiArray, Header
+from std_msgs.msg import Header
+
+from .writer_rig import Rig, STEP_NS, T0_NS, turned
 
 pytestmark = pytest.mark.ros
-
-T0_NS = 1_700_000_000_000_000_000
-STEP_NS = 50_000_000
-
-
-def turned(heading: float) -> Quaternion:
-    return Quaternion(0.0, 0.0, math.sin(heading / 2), math.cos(heading / 2))
-
-
-EACH = {'min_travel_m': 0.0, 'min_turn_deg': 0.0}
-"""Parameters with which each moment is remembered, also where the robot stands."""
-
-
-class Rig:
-    """A writer, and a robot that the test plays; each moment is remembered."""
-
-    def __init__(self, lab: Any, path: Path, **parameters: object) -> None:
-        self.lab, self.probe, self.path = lab, lab.probe, path
-        self.process = lab.start_node('memory_writer_node', memory_path=path,
-                                      **{**EACH, **parameters})
-        self.pose = self.probe.publisher(PoseStamped, '/pose')
-        self.latent = self.probe.publisher(LatentStamped, '/spatial_rag/latent')
-        self.action = self.probe.publisher(Float32MultiArray, '/actions') if (
-            parameters.get('action_source') != 'motion') else None
-        self.diagnostics = lab.diagnostics
-        self.probe.spin(0.3)  # the writer must have found these publishers, too
-
-    def send_pose(self, stamp_ns: int, x: float, y: float = 0.0, heading: float = 0.0,
-                  frame: str = 'map') -> None:
-        self.pose.publish(PoseStamped(
-            header=Header(stamp=time_from_ns(stamp_ns), frame_id=frame),
-            pose=msg_from_pose(Pose(Position(x, y), turned(heading)))))
-
-    def send_latent(self, stamp_ns: int, value: float = 0.5, model_id: str = 'author',
-                    size: int = 32) -> None:
-        self.latent.publish(msg_from_latent(
-            np.full(size, value, np.float32), Header(stamp=time_from_ns(stamp_ns)), model_id,
-            b'jpeg'))
-
-    def memories(self, count: int) -> list[Memory]:
-        """Once there are so many."""
-        self.probe.until(lambda: self.has(count), message=lambda: (
-            f'{self._count()} of {count} stored; {self.process.output}'))
-        reader = Journal.open_reader(self.path)
-        assert reader is not None
-        with reader:
-            found = reader.get(reader.index_rows_after(0).seqs.tolist())
-        return [found[seq] for seq in sorted(found)]
-
-    def stand(self, first: int, count: int) -> None:
-        """Send latents, and each with it the pose of a robot that does not move."""
-        for step in range(first, first + count):
-            self.send_pose(T0_NS + step * STEP_NS, 0.0)
-            self.send_latent(T0_NS + step * STEP_NS)
-            self.probe.spin(0.01)
-
-    def forget(self, **fields: object) -> Any:
-        return self.probe.call(ForgetMemories, '/spatial_rag/forget_memories',
-                               ForgetMemories.Request(**fields))
-
-    def set(self, **values: float) -> None:
-        request = SetParameters.Request(parameters=[
-            RclParameter(name, value=value).to_parameter_msg() for name, value in values.items()])
-        answer = self.probe.call(SetParameters, '/memory_writer/set_parameters', request)
-        assert all(result.successful for result in answer.results)
-
-    def has(self, count: int) -> bool:
-        return self._count() >= count
-
-    def _count(self) -> int:
-        reader = Journal.open_reader(self.path)
-        if reader is None:
-            return 0
-        with reader:
-            return reader.stats().count
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -467,3 +388,15 @@ def test_a_memory_that_cannot_be_used_ends_the_start_with_code_1_and_the_remedy(
     assert process.output.startswith('[FATAL] cannot start: ')
     assert process.output.count('\n') == 1
     assert remedy in process.output
+
+
+def test_a_disk_with_less_room_than_is_wanted_and_silent_poses_are_told(
+        lab: Any, path: Path) -> None:
+    rig = Rig(lab, path, disk_reserve_mb=1e9)
+    rig.stand(0, 3)
+    for words in ('MB are left on the disk of', 'no pose on /pose for'):
+        rig.diagnostics.wait('memory_writer', lambda status, _, words=words: (
+            status.level in (b'\x01', b'\x02') and words in status.message))
+    rig.set(disk_reserve_mb=0.0)
+    rig.diagnostics.wait('memory_writer', lambda status, _: (
+        'MB are left' not in status.message))

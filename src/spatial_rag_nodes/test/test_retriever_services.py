@@ -15,6 +15,7 @@ from spatial_rag_msgs.srv import (
     GetMemory,
     MemoryStats,
     QueryMemoryByImage,
+    Relocalize,
 )
 from spatial_rag_nodes.conversions import time_from_ns
 
@@ -209,6 +210,58 @@ def test_the_stream_goes_on_while_an_encoder_does_not_answer(
         count += 1
     assert asked.result().code == QueryMemoryByImage.Response.ENCODER_UNAVAILABLE
     assert count >= 3, 'the stream waited for the encoder'
+
+
+def relocalize(rig: Rig, **fields: Any) -> Relocalize.Response:
+    return rig.probe.call(Relocalize, '/spatial_rag/relocalize', Relocalize.Request(**fields))
+
+
+def places(answer: Any) -> list[int]:
+    return [round(place.pose.pose.position.x) for place in answer.hypotheses]
+
+
+def test_a_picture_tells_where_it_may_have_been_taken(
+        rig: Rig, encoder: EncodeImage.Response) -> None:
+    answer = relocalize(rig, k=4)
+    assert (answer.code, answer.message) == (answer.OK, '')
+    assert places(answer) == [12, 13, 11, 14]
+    best = answer.hypotheses[0]
+    assert (best.header.frame_id, best.map_id) == ('map', 'hall')
+    assert 0.5 < best.score <= sum(place.score for place in answer.hypotheses) <= 1.0 + 1e-6
+    assert best.distance == pytest.approx(0.2, abs=1e-5)
+    [memory_id] = best.memory_ids
+    assert memory_id == rig.query(latent=latent(12.0), k=1).memories[0].memory.id
+    assert best.pose.covariance[0] > 0.0
+    assert list(answer.latent) == list(encoder.latent)
+    assert answer.encode_time_ms > 0.0
+
+
+@pytest.mark.parametrize(('fields', 'expected'), [
+    ({'max_hypotheses': 2}, [70, 71]), ({'k': 1}, [70]),
+    ({'pose': at(30.0), 'radius_m': 1.5}, [31, 30, 29]), ({'map_id': 'cellar', 'k': 2}, [90, 91]),
+    ({'labels': ['door']}, [80, 40]), ({'session': 'nobody'}, []), ({'robot': 'nobody'}, []),
+    ({'before': time_from_ns(T0_NS + 50 * 10**9), 'k': 2}, [50, 49])])
+def test_a_latent_will_do_and_the_question_may_be_narrowed(
+        rig: Rig, fields: dict[str, Any], expected: list[int]) -> None:
+    answer = relocalize(rig, latent=latent(70.2), **fields)
+    assert (answer.code, answer.message) == (answer.OK, '')
+    assert places(answer)[:len(expected) or None] == expected
+
+
+@pytest.mark.parametrize(('fields', 'code', 'reason'), [
+    ({'latent': latent(math.nan)}, 'INVALID_REQUEST', 'not finite'),
+    ({'latent': [1.0]}, 'INVALID_REQUEST', '[32]'),
+    ({'latent': latent(0.0), 'k': 20_000}, 'INVALID_REQUEST', 'k must lie'),
+    ({'latent': latent(0.0), 'max_hypotheses': 101}, 'INVALID_REQUEST', 'max_hypotheses'),
+    ({'latent': latent(0.0), 'pose': at(0.0, frame='odom')}, 'INVALID_REQUEST', "'odom'"),
+    ({'latent': latent(0.0), 'model_id': 'other'}, 'WRONG_MODEL', 'model other'),
+    ({}, 'ENCODER_UNAVAILABLE', 'is the encoder running?')])
+def test_a_question_where_that_cannot_be_answered_says_why(
+        rig: Rig, fields: dict[str, Any], code: str, reason: str) -> None:
+    answer = relocalize(rig, **fields)
+    assert answer.code == getattr(answer, code)
+    assert reason in answer.message
+    assert not answer.hypotheses
 
 
 def test_stats_tell_how_much_is_remembered(lab: Any, tmp_path: Path) -> None:

@@ -11,22 +11,46 @@ from typing import NamedTuple
 from spatial_rag_core.errors import ConfigurationError, LatentError, PoseError
 from spatial_rag_core.memory.admission import Admission
 from spatial_rag_core.memory.storing.committer import Committer
-from spatial_rag_core.memory.storing.identifiers import new_memory_id, new_session_name
-from spatial_rag_core.records import as_latent, Memory, NO_ACTION, Pose, Vector
+from spatial_rag_core.memory.storing.identifiers import new_memory_id
+from spatial_rag_core.memory.storing.recording import Recording
+from spatial_rag_core.records import (
+    as_latent,
+    check_labels,
+    Memory,
+    NO_ACTION,
+    Pose,
+    Vector,
+)
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
 from spatial_rag_core.streams.stamp_order import StampOrder, Step
 
+_MOST_THUMBNAIL_BYTES = 1 << 20
+_LONGEST_MODEL_ID = 64
+
 
 @dataclass(frozen=True, eq=False)
 class LatentSample:
-    """A latent as the encoder sent it: z float32 [z_dim], stamp of its frame [ns]."""
+    """
+    A latent as the encoder sent it: z float32 [z_dim], stamp of its frame [ns].
+
+    Raises LatentError for a thumbnail of more than 1 MiB and a model_id beyond 64 characters: they
+    are written to the memory file, once each frame.
+    """
 
     stamp_ns: int
     z: Vector
     model_id: str
     thumbnail: bytes = b''
+
+    def __post_init__(self) -> None:
+        if len(self.thumbnail) > _MOST_THUMBNAIL_BYTES:
+            raise LatentError(f'thumbnail has {len(self.thumbnail)} bytes, the largest has '
+                              f'{_MOST_THUMBNAIL_BYTES}; lower thumbnail_quality of the encoder')
+        if len(self.model_id) > _LONGEST_MODEL_ID:
+            raise LatentError(f'model_id has {len(self.model_id)} characters, the longest has '
+                              f'{_LONGEST_MODEL_ID}; check the sender')
 
 
 @dataclass(frozen=True)
@@ -34,8 +58,9 @@ class WriterConfig:
     """
     How memories are made.
 
-    robot, map_id, labels: written into each memory.  session: its name, empty: a new one is made
-    up.  pose_wait_sec: how long a latent waits for the pose that follows it [s].
+    robot, map_id: written into each memory.  session, labels: those to begin with, see Recording;
+    session empty: a name is made up.  pose_wait_sec: how long a latent waits for the pose that
+    follows it [s].
     """
 
     robot: str = ''
@@ -48,16 +73,15 @@ class WriterConfig:
         if not 0.0 <= self.pose_wait_sec <= 10.0:
             raise ConfigurationError(
                 f'pose_wait_sec must lie between 0 and 10 s, got {self.pose_wait_sec}')
-        if isinstance(self.labels, str) or not all(self.labels):
-            raise ConfigurationError(
-                f'labels must be a tuple of words, none empty, got {self.labels!r}')
+        check_labels(self.labels)
 
 
 class _Waiting(NamedTuple):
-    """A latent without its pose, the session in which it came, and when [ns]."""
+    """A latent without its pose, the session and words that it came with, and when [ns]."""
 
     sample: LatentSample
     session: str
+    labels: tuple[str, ...]
     arrived_ns: int
 
 
@@ -69,6 +93,8 @@ class MemoryWriter:
     is then interpolated to its stamp. Where the moment is worth remembering (see admission.py),
     `action_at` is asked for the action that led to it, and the committer stores it. Call
     `advance` often. Where time is turned back a new session begins.
+
+    recording: whether memories are made, in which session, with which words.
     """
 
     def __init__(self, committer: Committer, poses: PoseBuffer,
@@ -87,7 +113,8 @@ class MemoryWriter:
         self._waiting: deque[_Waiting] = deque()
         self._unplaced: deque[PoseError] = deque(maxlen=1000)
         self.admission = admission or Admission()
-        self.session = self._judged_session = config.session or new_session_name()
+        self.recording = Recording(config.session, config.labels)
+        self._judged_session = self.recording.session
 
     def add_pose(self, stamp_ns: int, pose: Pose) -> Step:
         """Take in a pose."""
@@ -110,9 +137,15 @@ class MemoryWriter:
         if step is Step.JUMPED_BACK and previous_ns is not None:
             self._begin_session_after_jump(previous_ns, sample.stamp_ns)
         if step in (Step.FORWARD, Step.JUMPED_BACK):
-            self._waiting.append(
-                _Waiting(replace(sample, z=z), self.session, time.monotonic_ns()))
+            self._keep(replace(sample, z=z))
         return step
+
+    def _keep(self, sample: LatentSample) -> None:
+        if not self.recording.is_on:
+            self.recording.skipped += 1
+            return
+        self._waiting.append(_Waiting(sample, self.recording.session, self.recording.labels,
+                                      time.monotonic_ns()))
 
     def _require_author(self, model_id: str) -> None:
         """One model is the author of file and backlog; the file knows it from the first commit."""
@@ -123,15 +156,10 @@ class MemoryWriter:
 
     def _begin_session_after_jump(self, previous_ns: int, stamp_ns: int) -> None:
         self._place_waiting(at_once=True)
-        name = new_session_name()
-        self.begin_session(f'{self._config.session}-{name}' if self._config.session else name)
+        self.recording.begin_after_jump()
         newest_ns = self._poses.newest_ns
         if newest_ns is not None and abs(newest_ns - previous_ns) < abs(newest_ns - stamp_ns):
             self._poses.clear()  # the poses have not jumped yet: these belong to the time before
-
-    def begin_session(self, name: str = '') -> None:
-        """Latents that come from now on belong to a new session; empty: a name is made up."""
-        self.session = name or new_session_name()
 
     def advance(self) -> list[PoseError]:
         """
@@ -152,29 +180,32 @@ class MemoryWriter:
     def _place_waiting(self, at_once: bool) -> None:
         deadline_ns = time.monotonic_ns() - round(self._config.pose_wait_sec * 1e9)
         while self._waiting:
-            sample, session, arrived_ns = self._waiting[0]
-            if not (at_once or self._poses.brackets(sample.stamp_ns)
-                    or arrived_ns <= deadline_ns):
+            first = self._waiting[0]
+            if not (at_once or self._poses.brackets(first.sample.stamp_ns)
+                    or first.arrived_ns <= deadline_ns):
                 return
             self._waiting.popleft()
             try:
-                self._place(sample, session)
+                self._place(first)
             except PoseError as error:
                 self._unplaced.append(error)
 
-    def _place(self, sample: LatentSample, session: str) -> None:
+    def _place(self, placed: _Waiting) -> None:
+        sample = placed.sample
         pose = self._poses.at(sample.stamp_ns)
-        if session != self._judged_session:
-            self._judged_session = session
+        if placed.session != self._judged_session:
+            self._judged_session = placed.session
             self.admission.begin()
         if self.admission.judge(sample.stamp_ns, pose, sample.z).is_admitted:
-            self._committer.submit([self._memory_of(sample, session, pose)])
+            self._committer.submit([self._memory_of(placed, pose)])
+            self.recording.made += placed.session == self.recording.session
 
-    def _memory_of(self, sample: LatentSample, session: str, pose: Pose) -> Memory:
+    def _memory_of(self, placed: _Waiting, pose: Pose) -> Memory:
+        sample = placed.sample
         action = self._action_at(sample.stamp_ns)
         return Memory(
             id=new_memory_id(), vector=sample.z, pose=pose,
             h3_cell=self._grid.cell(pose.position), timestamp=sample.stamp_ns / 1e9,
             model_id=sample.model_id, action=NO_ACTION if action is None else action,
-            session=session, robot=self._config.robot, map_id=self._config.map_id,
-            labels=self._config.labels, thumbnail=sample.thumbnail)
+            session=placed.session, robot=self._config.robot, map_id=self._config.map_id,
+            labels=placed.labels, thumbnail=sample.thumbnail)

@@ -12,13 +12,13 @@ from spatial_rag_core.models.bundle_file import (
     save_bundle,
     torch_device,
 )
-from spatial_rag_core.models.bundle_inputs import BundleInputs
+from spatial_rag_core.models.bundle_inputs import BundleInputs, Plans
 from spatial_rag_core.models.bundle_metadata import BundleMetadata, check_dimensions, read_metadata
 from spatial_rag_core.models.imagined import History, Imagined
 from spatial_rag_core.models.memory_bank import MemoryBank
 from spatial_rag_core.models.model_input import Picture, resized_rgb
 from spatial_rag_core.models.world_model import WorldModel
-from spatial_rag_core.records import as_latent, Vector
+from spatial_rag_core.records import as_action, as_latent, Vector
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -137,8 +137,24 @@ class Bundle:
         it; they are looked up again at each imagined pose.  For a model of past motion
         actions[:, 0] is the motion that led to now.  Raises LatentError, ActionError.
         """
+        return self._imagined(self._inputs.of_rollout(z, actions, bank, history))
+
+    def foresee(self, z: ArrayLike, action: ArrayLike, bank: MemoryBank,
+                history: History | None = None) -> Imagined:
+        """
+        Imagine one step twice: with the memories of the bank, and without any.
+
+        Arguments as for rollout; action: [action_dim]; the bank best first, beyond topk they are
+        left out.  The two futures, B = 2, are what predict_next gives; the first tells what it
+        rests on.
+        """
+        plans = np.tile(as_action(action, self.metadata.action_dim), (2, 1, 1))
+        return self._imagined(self._inputs.of_rollout(
+            z, plans, bank.first(self.metadata.topk), history, [True, False]))
+
+    def _imagined(self, plans: Plans) -> Imagined:
         with torch.inference_mode():
-            found = self._network.rollout(*self._inputs.of_rollout(z, actions, bank, history))
+            found = self._network.rollout(*plans)
             parts = [part.cpu().numpy() for part in (
                 found.position, found.rotation, self._sigma(found.log_variance),
                 torch.where(found.weights > 0.0, found.chosen, -1), found.weights)]
@@ -177,4 +193,5 @@ class Bundle:
             z = self.encode_image(blank)
             self.predict_next(z, action, np.zeros((0, z_dim), np.float32))
             self.rollout(z, action[None, None])
+            self.foresee(z, action, MemoryBank.empty(z_dim, len(action)))
             self.decode_image(z)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from spatial_rag_core.errors import ActionError, ConfigurationError, InputError, PoseError
@@ -69,14 +69,15 @@ class BundleInputs:
             *self._history(history, 1))
 
     def of_rollout(self, z: ArrayLike, actions: ArrayLike, bank: MemoryBank | None,
-                   history: History | None) -> Plans:
-        """Arguments of WorldModel.rollout; see Bundle.rollout."""
+                   history: History | None, has_bank: Sequence[bool] = (True,)) -> Plans:
+        """Arguments of WorldModel.rollout; has_bank: of each plan, or one for all."""
         meta = self._metadata
         plans = as_plans(actions, meta.action_dim)
         b = len(plans)
         latents, mask, pose, action = bank_arrays(bank, meta.z_dim, meta.action_dim)
+        masks = self._repeated(mask, b) & self._tensor(np.array(has_bank)[:, None])
         return (self._repeated(as_latent(z, meta.z_dim)[None], b), self._tensor(plans),
-                self._repeated(latents, b), self._repeated(mask, b), self._repeated(pose, b),
+                self._repeated(latents, b), masks, self._repeated(pose, b),
                 self._repeated(action, b), *self._history(history, b))
 
     def row(self, vector: NDArray[Any]) -> Tensor:

@@ -24,12 +24,14 @@ class MemoryBank:
 
     z: latents, float32 [N, z_dim].  pose: float32 [N, 9], translation in the robot's frame [m]
     and the first two columns of the relative rotation.  action: what led there, float32
-    [N, action_dim]; zeros where not known.  Raises InputError for shapes that do not agree.
+    [N, action_dim]; zeros where not known.  ids: their names, N of them, or none where nobody
+    asks.  Raises InputError for shapes that do not agree.
     """
 
     z: Vector
     pose: Vector
     action: Vector
+    ids: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.z.ndim != 2:
@@ -41,12 +43,21 @@ class MemoryBank:
         if self.action.ndim != 2 or len(self.action) != n:
             raise ActionError(f'actions of memories have shape {list(self.action.shape)}, '
                               f'expected [{n}, action_dim]; zeros where not known')
+        if len(self.ids) not in (0, n):
+            raise InputError(f'{n} memories have {len(self.ids)} ids; name each, or none')
         _check_finite('latent', self.z, LatentError)
         _check_finite('pose', self.pose, PoseError)
         _check_finite('action', self.action, ActionError)
 
     def __len__(self) -> int:
         return len(self.z)
+
+    def first(self, count: int) -> MemoryBank:
+        """The first so many, or all."""
+        if len(self) <= count:
+            return self
+        return MemoryBank(self.z[:count], self.pose[:count], self.action[:count],
+                          self.ids[:count])
 
     @classmethod
     def empty(cls, z_dim: int, action_dim: int) -> MemoryBank:
@@ -72,7 +83,8 @@ class MemoryBank:
                 actions[row] = memory.action
         z = np.array([as_latent(memory.vector, z_dim) for memory in memories])
         return cls(z[current], poses_seen_from(pose_array(pose), poses)[current],
-                   actions[current])
+                   actions[current],
+                   tuple(memories[row].id for row in np.flatnonzero(current).tolist()))
 
 
 def _check_finite(name: str, rows: Vector, error: type[InputError]) -> None:

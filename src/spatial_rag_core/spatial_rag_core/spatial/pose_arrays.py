@@ -29,6 +29,26 @@ def rotation_matrices(quaternions: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack(rows, axis=-1).reshape(*quaternions.shape[:-1], 3, 3)
 
 
+def quaternions_of(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """
+    Rotation matrices [..., 3, 3] to unit quaternions [..., 4] (x, y, z, w); w may be negative.
+
+    Of the four ways to read one off a matrix that with the largest divisor is taken (Shepperd
+    1978, Quaternion from Rotation Matrix, doi:10.2514/3.55767b).
+    """
+    m = np.moveaxis(rotations, (-2, -1), (0, 1))  # m[row, column]: [...]
+    (xx, yy, zz) = m[0, 0], m[1, 1], m[2, 2]
+    xy, xz, yz = m[0, 1] + m[1, 0], m[0, 2] + m[2, 0], m[1, 2] + m[2, 1]
+    xw, yw, zw = m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
+    squares = np.stack([1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz, 1 + xx + yy + zz])
+    x, y, z, w = squares
+    ways = np.stack([np.stack(way, axis=-1) for way in (
+        (x, xy, xz, xw), (xy, y, yz, yw), (xz, yz, z, zw), (xw, yw, zw, w))])  # [4, ..., 4]
+    best = squares.argmax(axis=0)[None, ..., None]
+    chosen = np.take_along_axis(ways, best, axis=0)[0]
+    return np.asarray(chosen / np.linalg.norm(chosen, axis=-1, keepdims=True))
+
+
 def poses_seen_from(pose: PoseArray, poses: PoseArray) -> Vector:
     """
     Poses [N, 7] as seen from `pose` [7], float32 [N, 9].

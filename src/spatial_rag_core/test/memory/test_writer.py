@@ -205,7 +205,7 @@ def test_the_first_moment_of_each_session_is_remembered(
     add_poses(writer, *range(0, 301, 50))
     for ms in (0, 50):
         writer.add_latent(sample(ms))
-    writer.begin_session('afternoon')
+    writer.recording.begin('afternoon')
     for ms in (100, 150):
         writer.add_latent(sample(ms))
     writer.advance()
@@ -217,12 +217,53 @@ def test_a_latent_belongs_to_the_session_in_which_it_came(
         writer: MemoryWriter, committer: Committer) -> None:
     add_poses(writer, 0, 50)
     writer.add_latent(sample(60))
-    writer.begin_session()
+    writer.recording.begin()
     writer.add_latent(sample(70))
     add_poses(writer, 100)
     writer.advance()
     assert sessions(committer) == [[60], [70]]
-    assert writer.session == stored(committer)[1].session
+    assert writer.recording.session == stored(committer)[1].session
+
+
+def test_what_comes_in_a_pause_is_not_remembered_and_what_came_before_is(
+        writer: MemoryWriter, committer: Committer) -> None:
+    writer.add_latent(sample(10))  # its pose has not come yet
+    writer.recording.pause()
+    for ms in (60, 110):
+        writer.add_latent(sample(ms))
+    assert writer.recording.resume() == 2
+    writer.add_latent(sample(160))
+    add_poses(writer, *range(0, 201, 50))
+    writer.advance()
+    assert moments(committer) == [10, 160]
+    assert len(sessions(committer)) == 1
+
+
+def test_after_its_end_a_session_gets_nothing_more(
+        writer: MemoryWriter, committer: Committer) -> None:
+    add_poses(writer, *range(0, 201, 50))
+    writer.add_latent(sample(10))
+    writer.add_latent(sample(60))
+    writer.finish()
+    assert writer.recording.made == 2
+    writer.recording.end()
+    writer.add_latent(sample(110))
+    writer.recording.begin('noon')
+    writer.add_latent(sample(160))
+    writer.finish()
+    assert sessions(committer) == [[10, 60], [160]]
+    assert writer.recording.made == 1
+
+
+def test_a_memory_carries_the_words_in_force_when_its_latent_came(
+        writer: MemoryWriter, committer: Committer) -> None:
+    writer.recording.set_labels(('kitchen',))
+    writer.add_latent(sample(10))
+    writer.recording.set_labels(())
+    writer.add_latent(sample(60))
+    add_poses(writer, *range(0, 201, 50))
+    writer.advance()
+    assert [memory.labels for memory in stored(committer)] == [('kitchen',), ()]
 
 
 def sessions(committer: Committer) -> list[list[float]]:
@@ -282,7 +323,7 @@ def test_a_named_session_keeps_its_name_as_a_head(committer: Committer, clock: C
     writer = new_writer(committer, WriterConfig(session='morning'))
     writer.add_latent(sample(1000))
     writer.add_latent(sample(0))
-    assert writer.session.startswith('morning-')
+    assert writer.recording.session.startswith('morning-')
 
 
 def test_latents_of_another_model_are_refused_and_do_not_block_those_after(

@@ -7,6 +7,7 @@ from spatial_rag_core.spatial.pose_arrays import (
     pose_distances_m2,
     poses_seen_from,
     poses_seen_from_each,
+    quaternions_of,
     rotation_matrices,
 )
 
@@ -28,6 +29,13 @@ def test_a_matrix_has_the_turned_axes_as_columns() -> None:
     np.testing.assert_allclose(rotation_matrices(quaternions), [matrix(q) for q in quaternions],
                                atol=1e-12)
     assert rotation_matrices(quaternions.reshape(4, 5, 4)).shape == (4, 5, 3, 3)
+
+
+def test_a_matrix_gives_back_its_quaternion_also_at_half_a_turn() -> None:
+    axes = np.concatenate([np.eye(4), random_poses(50)[:, 3:]]).reshape(6, 9, 4)
+    found = quaternions_of(rotation_matrices(axes))
+    same = np.where((found * axes).sum(axis=-1, keepdims=True) < 0.0, -found, found)
+    np.testing.assert_allclose(same, axes, atol=1e-12)
 
 
 def test_both_signs_of_a_quaternion_are_one_rotation() -> None:
