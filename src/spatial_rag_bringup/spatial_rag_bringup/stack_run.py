@@ -24,8 +24,11 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 START_TIMEOUT_SEC = 90.0
-DRAIN_SEC = 2.2
-"""Long enough for the last messages, and for one more round of diagnostics."""
+DRAIN_SEC = 1.6
+"""
+Long enough for the last messages and one more round of diagnostics, too short for the nodes to
+miss the robot (health_checks.SILENT_SEC).
+"""
 STATS_SEC = 0.3
 """So long before a status line the memory is asked how much it holds."""
 STATS_TIMEOUT_SEC = 10.0

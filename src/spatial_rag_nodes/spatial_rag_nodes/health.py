@@ -100,7 +100,8 @@ class Health:
         if message is None:
             if problem is not None and problem.is_held:
                 problem.is_held, problem.last_sec = False, float('-inf')
-                if not problem.unlogged:  # its begin stands in the log
+                # Its begin stands in the log, and the node is not at its end.
+                if not problem.unlogged and self._node.context.ok():
                     self._node.get_logger().info(f'no longer: {problem.message}')
         elif problem is not None and problem.is_held:
             problem.level, problem.message = level, message
