@@ -35,6 +35,8 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
       "ros-${ROS_DISTRO}-rcl-interfaces" \
       "ros-${ROS_DISTRO}-rclpy" \
       "ros-${ROS_DISTRO}-rmw-fastrtps-cpp" \
+      "ros-${ROS_DISTRO}-ros2bag" \
+      "ros-${ROS_DISTRO}-rosbag2-storage-mcap" \
       "ros-${ROS_DISTRO}-rosgraph-msgs" \
       "ros-${ROS_DISTRO}-rosidl-default-runtime" \
       "ros-${ROS_DISTRO}-sensor-msgs" \

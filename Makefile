@@ -2,7 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup ready build run test test-fast lint bench bench-peers torture train clean distclean
+.PHONY: help setup ready build run test test-fast lint bench bench-peers torture soak profiles train \
+  clean distclean
 
 ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 IN_ENV := cd $(ROOT) && source scripts/env.sh || exit 1
@@ -84,6 +85,13 @@ bench-peers: ready $(PEERS)/ready  ## bounded queries beside eMEM and LanceDB (m
 
 torture: ready  ## a thousand kill -9 on a writing process (KILLS=1000)
 	@$(IN_ENV); python src/spatial_rag_core/test/memory/torture kills --kills $(or $(KILLS),1000)
+
+soak: ready  ## an hour of the stack: flat memory, no missed second (SOAK_MINUTES=60)
+	@$(IN_ENV); python benchmarks/soak.py --minutes $(or $(SOAK_MINUTES),60)
+
+profiles: ready  ## write the parameter files anew, after a change of parameters in the code
+	@$(IN_ENV); \
+	python -m spatial_rag_bringup.profile_files src/spatial_rag_bringup/config
 
 # A relative path in TRAIN_ARGS is the clone's.
 train: ready  ## a bundle from simulated drives: artifacts/encoder_transition.pt (TRAIN_ARGS='…')

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = sorted(path.parent for path in ROOT.glob('src/*/package.xml')
                   if (path.parent / 'setup.py').exists())
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'pytest': 'python3-pytest',
-               'yaml': 'python3-yaml'}
+               'tf2_ros': 'tf2_ros_py', 'yaml': 'python3-yaml'}
 PIP_NAMES = {'faiss': 'faiss-cpu', 'qdrant_client': 'qdrant-client',
              'qdrant_edge': 'qdrant-edge-py'}
 TAGS = {'source': ('depend', 'exec_depend'), 'test': ('depend', 'exec_depend', 'test_depend')}

@@ -1,33 +1,28 @@
-"""
-README.md says what the code says.
-
-`python scripts/test/test_readme.py` prints the parameter tables as the README must hold them.
-"""
+"""README.md and the pages in docs/ say what the code says."""
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 import re
-from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / 'README.md').read_text()
-NODES = ROOT / 'src/spatial_rag_nodes/spatial_rag_nodes'
 BRINGUP = ROOT / 'src/spatial_rag_bringup'
 
-STACK = {'encoder': 'E', 'memory_writer': 'W', 'retriever': 'R', 'transition_predictor': 'P'}
-SOURCES = {'simulated_robot': 'S', 'bag_replay': 'B'}
+NODES = {'E': 'encoder', 'W': 'memory_writer', 'R': 'retriever', 'P': 'transition_predictor',
+         'V': 'visualizer'}
+OF_ROS = ('/parameter_events', '/rosout')
+"""Topics of every node."""
 
 
-def section(title: str) -> str:
+def section(title: str, page: str = README) -> str:
     """Return the text under a heading, up to the next one."""
-    found = re.search(rf'^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)', README, re.M | re.S)
-    assert found, f'README has no section {title!r}'
+    found = re.search(rf'^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)', page, re.M | re.S)
+    assert found, f'there is no section {title!r}'
     return found[1]
 
 
@@ -37,76 +32,48 @@ def first_cells(title: str) -> list[str]:
             for name in re.findall(r'`([^`]+)`', row)]
 
 
-def parameters_of(node: str) -> Iterator[Any]:
-    settings = import_module('spatial_rag_core.settings')
-    module = import_module(f'spatial_rag_nodes.{node}_node')
-    if hasattr(module, '_parameters'):
-        yield from module._parameters(settings.Settings())
-    else:
-        yield from module.PARAMETERS
+def default_of(node: str, parameter: str) -> str:
+    """Return what the node declares, as the README writes it."""
+    files = pytest.importorskip('spatial_rag_bringup.profile_files',
+                                reason='the nodes need ROS or its wheels')
+    settings = import_module('spatial_rag_core.settings').Settings()
+    spec = {spec.name: spec for spec in files.declared(node, settings)}[parameter]
+    return f'{spec.default} {spec.unit}'.strip()
 
 
-def parameter_rows(nodes: dict[str, str]) -> list[str]:
-    """Return one row a parameter; nodes that declare the same share it."""
-    letters: dict[Any, str] = {}
-    for node, letter in nodes.items():
-        for spec in parameters_of(node):
-            letters[spec] = letters.get(spec, '') + letter
-    return [f'| `{spec.name}` | {owners} | {_default(spec)} | {_range(spec)} | '
-            f'{"live" if spec.live else ""} | {spec.description} |'
-            for spec, owners in letters.items()]
+def test_the_parameters_that_matter_most_have_the_defaults_of_the_code() -> None:
+    rows = re.findall(r'^\| `(\w+)` \| ([A-Z]+) \| (.*?) \|', section('Parameters'), re.M)
+    assert len(rows) == 10
+    for name, letters, default in rows:
+        for letter in letters:
+            assert default == default_of(NODES[letter], name), (name, letter)
 
 
-def _default(spec: Any) -> str:
-    value = str(spec.default).lower() if isinstance(spec.default, bool) else spec.default
-    return f'{value} {spec.unit}'.strip() if value != '' else 'empty'
-
-
-def _range(spec: Any) -> str:
-    if spec.choices:
-        return ', '.join(spec.choices)
-    if spec.low is not None:
-        return f'{spec.low:.10g} to {spec.high:.10g}'
-    return 'true, false' if isinstance(spec.default, bool) else 'text'
-
-
-@pytest.mark.parametrize(('title', 'nodes'), [
-    ('Parameters of the four nodes', STACK), ('Parameters of the sources', SOURCES)])
-def test_parameter_table_is_that_of_the_code(title: str, nodes: dict[str, str]) -> None:
-    pytest.importorskip('rclpy', reason='the nodes need ROS or its wheels')
-    rows = [row for row in section(title).splitlines() if row.startswith('| `')]
-    assert rows == parameter_rows(nodes), f'paste what `python {Path(__file__).name}` prints'
-
-
-def topics_in_code() -> set[str]:
-    """Return the names in calls that make a publisher or a subscription, with a slash."""
-    names = set()
-    for path in NODES.glob('*.py'):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and getattr(node.func, 'attr', '') in (
-                    'create_publisher', 'create_subscription', '_listen'):
-                topic = node.args[1]
-                names.add(getattr(topic.left if isinstance(topic, ast.BinOp) else topic,
-                                  'value', None))  # 'name', or 'name' + suffix
-            elif (path.name == 'motion_inputs.py' and isinstance(node, ast.Tuple)
-                  and [type(part) for part in node.elts] == [ast.Name, ast.Constant]):
-                names.add(node.elts[1].value)
-    return {'/' + name.lstrip('/') for name in names if isinstance(name, str)}
+def topics_of_the_policy() -> set[str]:
+    """Return what the nodes publish and subscribe to: a test compares it with their graph."""
+    root = ElementTree.parse(BRINGUP / 'security/policy.xml').getroot()
+    names = {str(topic.text) for topic in root.iter('topic')}
+    return {'/' + name.lstrip('/') for name in names
+            if name not in OF_ROS and not name.endswith('/transition_event')}
 
 
 def test_topic_table_names_every_topic_and_no_other() -> None:
-    named = {re.sub('/compressed(Depth)?$', '', name) for name in first_cells('Topics')}
-    assert named == topics_in_code()
+    assert set(first_cells('Topics')) == topics_of_the_policy()
 
 
-def test_service_table_has_every_code() -> None:
-    text = section('Services')
+def test_service_table_has_every_service_and_code_and_no_other() -> None:
+    rows = section('Services').splitlines()
     files = sorted((ROOT / 'src/spatial_rag_msgs/srv').glob('*.srv'))
+    wanted: list[str] = []
     for path in files:
-        assert f'spatial_rag_msgs/srv/{path.stem}' in text
-        for name, value in re.findall(r'^uint16 (\w+)=(\d+)', path.read_text(), re.M):
-            assert f'{value} {name}' in text
+        name = re.sub('(?<=[a-z])(?=[A-Z])', '_', path.stem).lower()
+        row = next(row for row in rows if f'`/spatial_rag/{name}`' in row)
+        codes = [f'{value} {code}' for code, value in re.findall(
+            r'^uint16 (\w+)=([1-9]\d*)', path.read_text(), re.M)]
+        assert [code for code in codes if code not in row] == []
+        wanted += codes
     assert len(first_cells('Services')) == len(files)
+    assert sorted(re.findall(r'\d{3,4} [A-Z_]{4,}', section('Services'))) == sorted(wanted)
 
 
 def test_run_summary_table_has_its_fields() -> None:
@@ -122,9 +89,25 @@ def test_make_variables_are_those_of_the_makefile() -> None:
 
 
 def test_launch_arguments_are_those_of_the_launch_file() -> None:
-    declared = re.findall(r"DeclareLaunchArgument\('(\w+)'",
-                          (BRINGUP / 'launch/robot.launch.py').read_text())
-    assert first_cells('Launch arguments') == declared
+    arguments = import_module('spatial_rag_bringup.launch_arguments')
+    assert first_cells('Launch arguments') == [each.name for each in arguments.ROBOT]
+
+
+def test_every_launch_file_is_named_with_the_arguments_of_its_own() -> None:
+    arguments = import_module('spatial_rag_bringup.launch_arguments')
+    text = section('Launch files')
+    assert re.findall(r'^\| `(\w+\.launch\.py)', text, re.M) == [
+        f'{name}.launch.py' for name in ('robot', 'sim', 'replay', 'collect', 'rviz')]
+    of_the_robot = {each.name for each in arguments.ROBOT}
+    for each in (*arguments.SIM, *arguments.REPLAY, *arguments.COLLECT):
+        assert each.name in of_the_robot or f'`{each.name}`' in text
+
+
+def test_markers_are_those_of_rviz() -> None:
+    shown = re.search(r'Namespaces:\n((?: +\w+: true\n)+)',
+                      (BRINGUP / 'rviz/spatial_rag.rviz').read_text())
+    assert shown
+    assert sorted(first_cells('RViz')) == sorted(re.findall(r'\w+(?=: )', shown[1]))
 
 
 def test_environment_variables_are_those_of_the_settings() -> None:
@@ -135,10 +118,11 @@ def test_environment_variables_are_those_of_the_settings() -> None:
 
 def test_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                              capsys: pytest.CaptureFixture[str]) -> None:
-    code, output = re.findall(r'```(?:python|text)\n(.*?)```',
-                              section('The memory from Python, without ROS'), re.S)[:2]
+    page = (ROOT / 'docs/MEMORY.md').read_text()
+    code, output = re.findall(r'```(?:python|text)\n(.*?)```', section('From Python', page),
+                              re.S)[:2]
     monkeypatch.chdir(tmp_path)
-    exec(compile(code, 'README.md', 'exec'), {})
+    exec(compile(code, 'MEMORY.md', 'exec'), {})
     assert capsys.readouterr().out == output
 
 
@@ -155,8 +139,3 @@ def headings(path: Path) -> set[str]:
     """Return the names by which a link reaches the headings of a page, as GitHub makes them."""
     return {re.sub(r'[^\w\- ]', '', title.lower()).replace(' ', '-')
             for title in re.findall(r'^#+ (.*)', path.read_text(), re.M)}
-
-
-if __name__ == '__main__':
-    for group in (STACK, SOURCES):
-        print('\n'.join(parameter_rows(group)), end='\n\n')

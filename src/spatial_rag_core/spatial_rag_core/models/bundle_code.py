@@ -16,7 +16,7 @@ import zipfile
 from spatial_rag_core.errors import BundleError
 
 _MOST_CODE_BYTES = 4 << 20
-_OPERATORS = frozenset("""
+_NAMES = """
     __and__ __contains__ __is__ __isnot__ __not__ __or__ adaptive_avg_pool2d add add_ all any
     append arange argmax argmin batch_norm bitwise_not cat clamp clone conv2d conv_transpose2d
     cos cross detach dim div einsum eq exp expand expand_as eye flatten floordiv format full
@@ -26,7 +26,8 @@ _OPERATORS = frozenset("""
     sigmoid sin size slice softmax softplus split sqrt square squeeze stack sub sum tanh to topk
     transpose unbind unsqueeze view where zeros zeros_like
     prim.RaiseException prim.device prim.dtype prim.max prim.min
-    """.split())
+    """
+_OPERATORS = frozenset(_NAMES.split())
 _WORDS = frozenset({'annotate', 'float', 'getattr', 'int', 'bool', 'range', 'unchecked_cast',
                     'uninitialized', 'isinstance', 'str'})
 """What is called by its name alone; _0, _1, … stand for functions of the archive."""

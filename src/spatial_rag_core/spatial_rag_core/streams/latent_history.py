@@ -77,6 +77,8 @@ class LatentHistory:
 
     def _rows(self, stamp_ns: int) -> list[int]:
         """Rows of the moments, newest first."""
+        if not self._stamps:
+            return []
         tolerance_ns = self._tolerance_ns()
         rows: list[int] = []
         for step in range(1, self._steps + 1):

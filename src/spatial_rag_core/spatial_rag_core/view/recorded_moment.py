@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 import math
 from typing import TYPE_CHECKING
 
-from spatial_rag_core.errors import ConfigurationError, InputError
+from spatial_rag_core.errors import InputError
 from spatial_rag_core.memory.file.snapshot import OnProgress
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.retriever import Retriever
@@ -14,31 +13,13 @@ from spatial_rag_core.records import Memory, MemoryQuery
 from spatial_rag_core.streams.latent_history import LatentHistory
 from spatial_rag_core.view.drawn_memory import DrawnMemory
 from spatial_rag_core.view.moment import Moment
+from spatial_rag_core.view.recall_config import RecallConfig
 
 if TYPE_CHECKING:
     from spatial_rag_core.models.bundle_metadata import BundleMetadata
     from spatial_rag_core.models.imagined import History
 
 _BATCH = 10_000
-
-
-@dataclass(frozen=True)
-class RecallConfig:
-    """
-    What is recalled: k memories within radius_m [m], min_age_sec [s] before or after.
-
-    Chosen as the retriever node does it by default: by pose, of views of one place the last.
-    """
-
-    k: int = 8
-    radius_m: float = 5.0
-    min_age_sec: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.k < 1 or not self.radius_m > 0.0 or not self.min_age_sec >= 0.0:
-            raise ConfigurationError(
-                f'k and radius_m must be > 0 and min_age_sec >= 0, got {self.k}, '
-                f'{self.radius_m} m and {self.min_age_sec} s')
 
 
 def drawn_from(journal: Journal, on_progress: OnProgress) -> DrawnMemory:

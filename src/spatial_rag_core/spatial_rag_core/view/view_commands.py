@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.text import clean, unix_time
-from spatial_rag_core.view.recorded_moment import RecallConfig
+from spatial_rag_core.view.recall_config import RecallConfig
 
 if TYPE_CHECKING:
     from spatial_rag_core.memory.journal import Journal

@@ -132,3 +132,7 @@ def test_for_a_model_that_does_not_look_back_it_keeps_nothing() -> None:
 def test_a_value_out_of_its_range_is_refused(steps: int, step_sec: float) -> None:
     with pytest.raises(ConfigurationError, match='steps must be >= 0 and step_sec > 0, got'):
         LatentHistory(steps, step_sec)
+
+
+def test_before_the_first_moment_there_is_nothing_to_look_back_at() -> None:
+    assert at(filled([]), 0.0) == []
