@@ -64,6 +64,7 @@ def test_every_import_of_its_tests_is_declared(package: Path) -> None:
     modules = imports(package.glob('test/**/*.py')) - {
         program.stem for main in package.glob('test/**/__main__.py')
         for program in main.parent.glob('*.py')}  # a folder that is run finds its own files
+    modules -= {program.stem for program in ROOT.glob('benchmarks/*.py')}
     pip = from_pip('runtime.txt', 'training.txt', 'dev.txt')
     assert missing(package, 'test', modules, pip) == set()
 

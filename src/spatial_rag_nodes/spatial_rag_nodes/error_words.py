@@ -16,10 +16,11 @@ def told(error: Exception) -> str:
 
 
 def shortened(message: str) -> str:
-    """Cut what repeats a field of any length, such as the name of a frame."""
-    if len(message) <= MOST_CHARACTERS:
-        return message
-    return f'{message[:MOST_CHARACTERS]}… ({len(message)} characters)'
+    """Cut what repeats a field of any length, and escape what no terminal should get."""
+    short = message if len(message) <= MOST_CHARACTERS else (
+        f'{message[:MOST_CHARACTERS]}… ({len(message)} characters)')
+    return short if short.isprintable() else ''.join(
+        letter if letter.isprintable() else ascii(letter)[1:-1] for letter in short)
 
 
 def origin(error: Exception) -> str:

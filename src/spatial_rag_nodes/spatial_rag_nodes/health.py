@@ -104,7 +104,7 @@ class Health:
                 if not problem.unlogged and self._node.context.ok():
                     self._node.get_logger().info(f'no longer: {problem.message}')
         elif problem is not None and problem.is_held:
-            problem.level, problem.message = level, message
+            problem.level, problem.message = level, shortened(message)
         else:
             self.report(kind, message, level)
             self._problems[kind].is_held = self._problems[kind].lasts = True
@@ -205,4 +205,4 @@ class Health:
 
 
 def _text(value: Any) -> str:
-    return f'{value:.3f}' if isinstance(value, float) else str(value)
+    return f'{value:.3f}' if isinstance(value, float) else shortened(str(value))

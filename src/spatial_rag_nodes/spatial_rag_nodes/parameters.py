@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_nodes.parameter_requests import refuse_what_rclpy_raises
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -86,6 +87,7 @@ class NodeParameters:
         self.namespace = node.get_namespace()
         for spec in specs:
             self._values[spec.name] = _declare(node, spec, not spec.live and refusal is None)
+        refuse_what_rclpy_raises(node)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
 

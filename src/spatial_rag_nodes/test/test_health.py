@@ -148,3 +148,14 @@ def test_what_a_service_does_not_foresee_is_its_answer(
     with pytest.raises(StopIteration) as end:
         subject.serving(serve_later, 7)(None, SimpleNamespace()).send(None)
     assert (end.value.value.code, end.value.value.message) == (7, message)
+
+
+def test_what_a_message_repeats_is_short_and_does_no_harm_in_a_terminal_or_a_message(
+        subject: Health, lab: Any) -> None:
+    subject.report('no pose', 'frame \n\x1b[31m\udc80' + 'x' * 70_000)
+    subject.hold('file', 'frame \n')
+    subject.hold('file', 'frame \n\x1b[31m')
+    status = status_of(subject, lab)
+    assert 'frame \\n\\x1b[31m\\udc80xxx' in status.message
+    assert status.message.isprintable()
+    assert len(status.message) < 3000

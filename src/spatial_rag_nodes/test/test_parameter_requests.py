@@ -31,7 +31,7 @@ def test_a_type_that_there_is_not_is_refused_one_result_for_each_parameter(
         set_parameters: Callable[..., Any]) -> None:
     answer = set_parameters(('nothing', INTEGER), ('rate_hz', NO_TYPE), ('seed', NO_TYPE))
     assert [result.successful for result in answer.results] == [False, False, False]
-    assert 'nothing' in answer.results[0].reason
+    assert 'undeclared' in answer.results[0].reason
     assert '255' in answer.results[1].reason
     assert answer.results[1] == answer.results[2]
     answer = set_parameters(('rate_hz', NO_TYPE), atomically=True)
