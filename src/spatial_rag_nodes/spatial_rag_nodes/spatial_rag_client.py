@@ -43,6 +43,8 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+_MOST_WAITING = 200  # surprises: ten seconds of them
+
 
 class SpatialRagClient:
     """
@@ -195,7 +197,8 @@ class SpatialRagClient:
         """
         Imagine what comes of plans: actions float32 [B, T, action_dim], or [T, action_dim].
 
-        latent: where to start; None: now.  pose: of the start; None: where the robot is.
+        latent: where to start; None: now.  pose: of the start; None: where the robot is, and for a
+        latent that is given: not known, so without memories.
         """
         plans = np.asarray(actions, np.float32)
         response = self._calls.call(srv.Rollout, 'rollout', srv.Rollout.Request(
@@ -209,12 +212,17 @@ class SpatialRagClient:
         """
         How well each frame was foreseen, as it comes; see Surprise.msg.
 
-        Raises ServiceUnavailableError where none comes in time.
+        Who is slow is given the newest 200, and misses those before.  Raises ServiceUnavailableError where none comes in time.
         """
-        waiting: queue.SimpleQueue[Surprise] = queue.SimpleQueue()
+        waiting: queue.Queue[Surprise] = queue.Queue(_MOST_WAITING)
+
+        def keep(message: Surprise) -> None:
+            if waiting.full():
+                with contextlib.suppress(queue.Empty):
+                    waiting.get_nowait()
+            waiting.put_nowait(message)
         node = self._calls.node
-        listening = node.create_subscription(Surprise, 'spatial_rag/surprise', waiting.put,
-                                             qos.stream())
+        listening = node.create_subscription(Surprise, 'spatial_rag/surprise', keep, qos.stream())
 
         def taken() -> Iterator[Surprise]:
             while True:

@@ -9,13 +9,15 @@ it is read before any of it is loaded.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Sequence
+import io
 from pathlib import Path
 import zipfile
 
 from spatial_rag_core.errors import BundleError
+from spatial_rag_core.models.bundle_metadata import CREATE_HINT
 
-_MOST_CODE_BYTES = 4 << 20
+_MOST_CODE_BYTES, _MOST_BYTES = 4 << 20, 1 << 30  # of one record
 _NAMES = """
     __and__ __contains__ __is__ __isnot__ __not__ __or__ adaptive_avg_pool2d add add_ all any
     append arange argmax argmin batch_norm bitwise_not cat clamp clone conv2d conv_transpose2d
@@ -33,9 +35,39 @@ _WORDS = frozenset({'annotate', 'float', 'getattr', 'int', 'bool', 'range', 'unc
 """What is called by its name alone; _0, _1, … stand for functions of the archive."""
 
 
-def require_known_code(path: Path) -> None:
-    """Raise BundleError where a bundle calls what no model of ours does."""
-    trees = list(_code(path))
+def checked_copy(path: Path) -> io.BytesIO:
+    """
+    Return a bundle's records as a new archive; raises BundleError where its code does more.
+
+    What is loaded is what was read: torch finds its way in an archive otherwise than Python, and
+    a file can be made that shows each of them other code.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = {info.filename: _record(path, archive, info)
+                       for info in archive.infolist()}
+            _require_known_code(path, [ast.parse(data) for name, data in records.items()
+                                       if 'code/' in name and name.endswith('.py')])
+    except (OSError, zipfile.BadZipFile, SyntaxError, ValueError, RecursionError,
+            NotImplementedError) as error:
+        raise BundleError(f'{path}: its code cannot be read ({error}); copy it again, or make '
+                          f'one: {CREATE_HINT} {path}') from error
+    copy = io.BytesIO()
+    with zipfile.ZipFile(copy, 'w') as archive:
+        for name, data in records.items():
+            archive.writestr(name, data)
+    copy.seek(0)
+    return copy
+
+
+def _record(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    most = _MOST_CODE_BYTES if 'code/' in info.filename else _MOST_BYTES
+    if info.file_size > most:
+        raise BundleError(f'{path}: {info.filename} has {info.file_size} bytes, more than {most}')
+    return archive.read(info)
+
+
+def _require_known_code(path: Path, trees: Sequence[ast.Module]) -> None:
     own = {node.name for tree in trees for node in ast.walk(tree)
            if isinstance(node, ast.FunctionDef | ast.ClassDef)} - _all_operators()
     for tree in trees:
@@ -43,19 +75,6 @@ def require_known_code(path: Path) -> None:
             if (name := _foreign(node, own)) is not None:
                 raise BundleError(f'{path}: its code calls {name}, which no model of this '
                                   'software does; use bundles that you made, or trust')
-
-
-def _code(path: Path) -> Iterator[ast.Module]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            files = [info for info in archive.infolist()
-                     if '/code/' in info.filename and info.filename.endswith('.py')]
-            if sum(info.file_size for info in files) > _MOST_CODE_BYTES:
-                raise BundleError(f'{path}: holds more than {_MOST_CODE_BYTES} bytes of code')
-            for info in files:
-                yield ast.parse(archive.read(info))
-    except (OSError, zipfile.BadZipFile, SyntaxError, ValueError, RecursionError) as error:
-        raise BundleError(f'{path}: its code cannot be read ({error}); copy it again') from error
 
 
 def _foreign(node: ast.AST, own: set[str]) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import warnings
 
 from spatial_rag_core.errors import BundleError, ConfigurationError
-from spatial_rag_core.models.bundle_code import require_known_code
+from spatial_rag_core.models.bundle_code import checked_copy
 from spatial_rag_core.models.bundle_metadata import BundleMetadata, CREATE_HINT, METADATA_FILE
 from spatial_rag_core.models.encoder import EncoderConfig, IMAGE_MEAN, IMAGE_STD
 from spatial_rag_core.models.transition_config import TransitionConfig
@@ -65,10 +65,10 @@ def open_network(path: Path, metadata: BundleMetadata, device: torch.device) -> 
     Raises BundleError for a file that is not TorchScript, not the model that it says it is, or
     does more than compute.
     """
-    require_known_code(path)
+    code = checked_copy(path)
     try:
         with _silent_deprecation():
-            network = torch.jit.load(str(path), map_location=device)
+            network = torch.jit.load(code, map_location=device)
     except (RuntimeError, ValueError, OSError) as error:
         reason = str(error).strip().partition('\n')[0]
         raise BundleError(f'{path}: not TorchScript, or damaged ({reason}); copy it again, or '
