@@ -212,7 +212,8 @@ class SpatialRagClient:
         """
         How well each frame was foreseen, as it comes; see Surprise.msg.
 
-        Who is slow is given the newest 200, and misses those before.  Raises ServiceUnavailableError where none comes in time.
+        Who is slow is given the newest 200, and misses those before.  Raises
+        ServiceUnavailableError where none comes in time.
         """
         waiting: queue.Queue[Surprise] = queue.Queue(_MOST_WAITING)
 
