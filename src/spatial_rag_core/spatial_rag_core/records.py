@@ -230,8 +230,8 @@ class MemoryQuery:
         if self.metric not in ('l2', 'cosine'):
             raise ConfigurationError(f"metric must be 'l2' or 'cosine', got {self.metric!r}")
         check_labels(self.labels)
-        _check_names(session=self.session, robot=self.robot, map_id=self.map_id,
-                     model_id=self.model_id)
+        check_names(session=self.session, robot=self.robot, map_id=self.map_id,
+                    model_id=self.model_id)
 
     def _check_needs(self) -> None:
         if self.rank_by == 'latent' and self.vector is None:
@@ -266,10 +266,11 @@ def check_labels(labels: tuple[str, ...]) -> None:
     if len(labels) > MAX_LABELS:
         raise ConfigurationError(f'at most {MAX_LABELS} labels can be given, got {len(labels)}')
     for label in labels:
-        _check_names(label=label)
+        check_names(label=label)
 
 
-def _check_names(**names: str | None) -> None:
+def check_names(**names: str | None) -> None:
+    """Raise ConfigurationError for a name that is too long; the keyword says what it is of."""
     for field_name, name in names.items():
         if name is not None and len(name) > MAX_NAME_LENGTH:
             raise ConfigurationError(f'{field_name} has {len(name)} characters, the longest has '
@@ -281,7 +282,7 @@ def _check_ids(ids: tuple[str, ...]) -> None:
         raise ConfigurationError(f'at most {MAX_IDS} ids can be given at once, got {len(ids)}; '
                                  'select them in parts, or by session, time or place')
     for each in ids:
-        _check_names(id=each)
+        check_names(id=each)
 
 
 @dataclass(frozen=True)
@@ -311,7 +312,7 @@ class MemorySelection:
     def __post_init__(self) -> None:
         _check_times(after=self.after, before=self.before)
         check_labels(self.labels)
-        _check_names(session=self.session, robot=self.robot, map_id=self.map_id)
+        check_names(session=self.session, robot=self.robot, map_id=self.map_id)
         _check_ids(self.ids)
         if (self.center is None) != (self.radius_m is None):
             raise ConfigurationError('center and radius_m must be given together, got '

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from spatial_rag_core.errors import ActionError, ConfigurationError
 from spatial_rag_core.models.imagined import Imagined
 from spatial_rag_core.records import Pose, Vector
-from spatial_rag_core.spatial.pose_arrays import (
-    pose_array,
-    PoseArray,
-    quaternions_of,
-    rotation_matrices,
-)
+from spatial_rag_core.spatial.pose_arrays import pose_array, PoseArray, poses_from
 from spatial_rag_msgs.srv import Rollout
 from spatial_rag_nodes.conversions import floats_from_vector
 from spatial_rag_nodes.images import rgb_from_msg
@@ -22,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MAX_PLANS, MAX_STEPS, MAX_STEPS_IN_ALL, MAX_PICTURES = 1024, 256, 16_384, 256
+_ORIGIN = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +63,20 @@ def plans_from_request(request: Rollout.Request, action_dim: int) -> Vector:
 
 
 def fill_rollout(response: Rollout.Response, imagined: Imagined, start: Pose | None) -> None:
-    """Write an imagined future into the response; start: in the map frame, None: not known."""
+    """
+    Write an imagined future into the response.
+
+    start: pose in the map frame; None: it is not known, and poses are as seen from it.
+    """
     plans, steps, rows = imagined.memory_rows.shape
     response.plans, response.steps, response.memories_per_step = plans, steps, rows
     response.latents = floats_from_vector(imagined.z)
-    response.poses = array('d', _poses(imagined, start).tobytes())
+    response.poses = array('d', poses_from(
+        _ORIGIN if start is None else pose_array(start), imagined.position,
+        imagined.rotation).tobytes())
     response.uncertainty = floats_from_vector(imagined.sigma)
     response.memory_rows = array('i', imagined.memory_rows.astype(np.int32).tobytes())
     response.memory_weights = floats_from_vector(imagined.weights)
-
-
-def _poses(imagined: Imagined, start: Pose | None) -> PoseArray:
-    """Imagined poses [B, T, 7] as seen from the map, or from the start."""
-    position, rotation = (part.astype(np.float64)
-                          for part in (imagined.position, imagined.rotation))
-    if start is not None:
-        begun = pose_array(start)
-        to_map = rotation_matrices(begun[None, 3:])[0]
-        position, rotation = begun[:3] + position @ to_map.T, to_map @ rotation
-    return np.concatenate([position, quaternions_of(rotation)], axis=-1)
 
 
 def rollout_from_response(response: Rollout.Response) -> RolloutResult:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.memory.storing.committer import Committer
-from spatial_rag_core.memory.storing.recording import require_short
 from spatial_rag_core.memory.storing.stepwise import in_steps, selected
-from spatial_rag_core.records import MemorySelection
+from spatial_rag_core.records import check_labels, MemorySelection
 
 
 def relabel_selected(committer: Committer, selection: MemorySelection,
@@ -15,13 +14,13 @@ def relabel_selected(committer: Committer, selection: MemorySelection,
     Add words to all memories that are meant, or take them away; return how many changed.
 
     Those that wait to be stored are meant as well. Call it in a thread that may wait, see
-    forgetting/live.py. Raises ConfigurationError for words that are none, JournalError; what was
-    labelled before stays labelled.
+    forgetting/live.py. Raises ConfigurationError for words that are none and for more than a
+    memory can carry (MAX_LABELS), JournalError; what was labelled before stays labelled.
     """
     if not add and not remove:
         raise ConfigurationError('no label is given; name words to add or to remove')
-    require_short(add)
-    require_short(remove)
+    check_labels(add)
+    check_labels(remove)
     seqs, generation = selected(committer, selection)
     return sum(in_steps(committer, seqs, generation,
                         lambda journal, batch: journal.relabel(batch, add, remove)))

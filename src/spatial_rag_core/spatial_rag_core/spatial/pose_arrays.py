@@ -71,6 +71,19 @@ def poses_seen_from_each(pose: PoseArray, poses: PoseArray) -> Vector:
     return seen
 
 
+def poses_from(start: PoseArray, position: NDArray[np.floating],
+               rotation: NDArray[np.floating]) -> PoseArray:
+    """
+    Turn poses that are as seen from `start` [7] into those of its frame, [..., 7].
+
+    position: [..., 3] [m].  rotation: matrices [..., 3, 3].
+    """
+    turn = rotation_matrices(start[None, 3:])[0]
+    there = start[:3] + position.astype(np.float64) @ turn.T
+    turned = quaternions_of(turn @ rotation.astype(np.float64))
+    return np.concatenate([there, turned], axis=-1)
+
+
 def pose_distances_m2(a: PoseArray, b: PoseArray) -> NDArray[np.float64]:
     """|dp|^2 + 3 (1 - cos angle) [m^2] between poses a [N, 7] and b [M, 7], [N, M]."""
     origin = b[:1, :3].sum(axis=0)  # near it the squares below keep their digits; b may be empty

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spatial_rag_core.models.memory_bank import MemoryBank
 from spatial_rag_core.records import Memory, Pose, Vector
-from spatial_rag_core.spatial.pose_arrays import rotation_matrices
+from spatial_rag_core.spatial.pose_arrays import pose_array, poses_from
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,26 +80,6 @@ def foresee(bundle: Bundle, moment: Moment, steps: int) -> Foresight | None:
     actions = np.tile(moment.action, (1, steps, 1))
     bank = MemoryBank.from_memories(moment.recalled, moment.pose, meta.z_dim, meta.action_dim)
     found = bundle.rollout(moment.z, actions, bank, moment.history)
-    to_map = rotation_matrices(np.array([moment.pose.orientation]))[0]
-    origin = np.array(moment.pose.position)
-    positions = np.vstack([origin, origin + found.position[0].astype(np.float64) @ to_map.T])
-    turned = _quaternions(to_map @ found.rotation[0].astype(np.float64))
-    return Foresight(positions, np.vstack([moment.pose.orientation, turned]), found.z[0])
-
-
-def _quaternions(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """
-    Rotation matrices [N, 3, 3] to unit quaternions [N, 4] (x, y, z, w).
-
-    The eigenvector of a symmetric matrix (Bar-Itzhack 2000, doi:10.2514/2.4654), which also
-    takes matrices that are rotations only to within float32.
-    """
-    m = np.moveaxis(matrices, 0, -1)
-    k = np.zeros((4, 4, len(matrices)))
-    k[0, 0], k[1, 1], k[2, 2] = (m[0, 0] - m[1, 1] - m[2, 2], m[1, 1] - m[0, 0] - m[2, 2],
-                                 m[2, 2] - m[0, 0] - m[1, 1])
-    k[3, 3] = m[0, 0] + m[1, 1] + m[2, 2]
-    k[1, 0], k[2, 0], k[2, 1] = m[1, 0] + m[0, 1], m[2, 0] + m[0, 2], m[2, 1] + m[1, 2]
-    k[3, 0], k[3, 1], k[3, 2] = m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]
-    vectors: NDArray[np.float64] = np.linalg.eigh(np.moveaxis(k, -1, 0), UPLO='L')[1][:, :, -1]
-    return vectors
+    start = pose_array(moment.pose)
+    poses = np.vstack([start, poses_from(start, found.position[0], found.rotation[0])])
+    return Foresight(poses[:, :3], poses[:, 3:], found.z[0])

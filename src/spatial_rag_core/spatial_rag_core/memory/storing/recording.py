@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.memory.storing.identifiers import new_session_name
-from spatial_rag_core.records import check_labels
-
-_LONGEST_NAME, _MOST_LABELS = 255, 100
+from spatial_rag_core.records import check_labels, check_names
 
 
 class Recording:
@@ -33,9 +30,7 @@ class Recording:
 
     def begin(self, name: str = '') -> str:
         """Begin another session and return its name; empty: one is made up."""
-        if len(name) > _LONGEST_NAME:
-            raise ConfigurationError(f'a name of {len(name)} characters is given, the longest '
-                                     f'has {_LONGEST_NAME}; shorten it')
+        check_names(session=name)
         self._given = name
         self.session, self.made = name or new_session_name(), 0
         return self.session
@@ -65,17 +60,5 @@ class Recording:
 
     def set_labels(self, labels: tuple[str, ...]) -> None:
         """The words of each memory from now on, each once."""
-        require_short(labels)
+        check_labels(labels)
         self.labels = tuple(dict.fromkeys(labels))
-
-
-def require_short(labels: tuple[str, ...]) -> None:
-    """Raise ConfigurationError for labels that are no words, too long, or too many."""
-    check_labels(labels)
-    longest = max(map(len, labels), default=0)
-    if longest > _LONGEST_NAME:
-        raise ConfigurationError(f'a word of {longest} characters is given, the longest has '
-                                 f'{_LONGEST_NAME}; shorten it')
-    if len(labels) > _MOST_LABELS:
-        raise ConfigurationError(f'{len(labels)} words are given, the most are {_MOST_LABELS}; '
-                                 'give fewer')
