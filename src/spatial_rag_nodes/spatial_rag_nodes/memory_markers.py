@@ -68,7 +68,7 @@ class MemoryMarkers:
             marker = self._marker(drawn, chunk)
             markers.append(marker)
             self.sent_bytes += size_bytes(marker)
-            self._schedule.sent(chunk, size_bytes(marker))
+            self._schedule.sent(chunk, size_bytes(marker), not marker.points)
         if markers:
             self.sent += len(markers)
             self._publisher.publish(MarkerArray(markers=markers))

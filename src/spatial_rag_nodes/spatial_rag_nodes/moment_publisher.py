@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from spatial_rag_core.data.pictures import Rgb
 from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.records import Memory, Pose, Position, Quaternion
 from spatial_rag_core.view.moment import foresee, Foresight, Moment
-from spatial_rag_core.view.moment_pictures import decoded, MomentPictures, rgb_of_thumbnail
+from spatial_rag_core.view.moment_pictures import moment_pictures, MomentPictures
 from spatial_rag_core.view.shapes import (
     LINE_WIDTHS_M,
     path_points,
@@ -51,14 +48,14 @@ class MomentPublisher:
         self._best: Memory | None = None
         self._path = node.create_lifecycle_publisher(
             Path, 'spatial_rag/predicted_path', qos.stream())
-        self._pictures = {name: node.create_lifecycle_publisher(
-            Image, f'spatial_rag/view/{name}', qos.stream()) for name in MomentPictures._fields}
+        self._pictures = [node.create_lifecycle_publisher(
+            Image, f'spatial_rag/view/{name}', qos.stream()) for name in MomentPictures._fields]
 
     @property
     def is_watched(self) -> bool:
         """Whether anybody subscribes to anything of it."""
         return any(publisher.get_subscription_count() for publisher in (
-            self._markers, self._path, *self._pictures.values()))
+            self._markers, self._path, *self._pictures))
 
     def show(self, live: LiveMoment) -> None:
         """Publish all that is wanted of a moment; raises BundleError, JournalError, ImageError."""
@@ -67,26 +64,19 @@ class MomentPublisher:
         if live.moment is not None:
             self._show_on_map(live.moment, live.header)
         best = None if live.moment is None else live.moment.best()
-        for name, make in self._makers(live, best).items():
-            publisher = self._pictures[name]
+        pictures = moment_pictures(self._bundle, live.sample.thumbnail, live.sample.z, live.z_next,
+                                   lambda: self._thumbnail_of(best))
+        for publisher, make in zip(self._pictures, pictures, strict=True):
             if publisher.get_subscription_count() and (rgb := make()) is not None:
                 publisher.publish(image_from_rgb(rgb, live.header))
 
-    def _makers(self, live: LiveMoment, best: Memory | None,
-                ) -> dict[str, Callable[[], Rgb | None]]:
-        """Field of MomentPictures → what makes it."""
-        return {'camera': lambda: rgb_of_thumbnail(live.sample.thumbnail),
-                'decoded': lambda: decoded(self._bundle, live.sample.z),
-                'decoded_next': lambda: decoded(self._bundle, live.z_next),
-                'best_memory': lambda: self._picture_of(best)}
-
-    def _picture_of(self, memory: Memory | None) -> Rgb | None:
+    def _thumbnail_of(self, memory: Memory | None) -> bytes:
         """Messages bring memories without their pictures; the memory file has them."""
         if memory is None:
-            return None
+            return b''
         if self._best is None or self._best.id != memory.id:
             self._best = self._retriever.get_memory(memory.id)
-        return None if self._best is None else rgb_of_thumbnail(self._best.thumbnail)
+        return b'' if self._best is None else self._best.thumbnail
 
     def _show_on_map(self, moment: Moment, header: Header) -> None:
         wants_markers = self._markers.get_subscription_count()

@@ -149,6 +149,22 @@ def test_what_was_forgotten_vanishes(lab: Any, bundle_path: Path) -> None:
     assert ('memories', 1) not in viewer.markers
 
 
+def test_a_memory_that_shrank_takes_fewer_markers_and_the_others_are_not_sent_again(
+        lab: Any, bundle_path: Path) -> None:
+    rig = Rig(lab, bundle_path, 3 * POINTS_IN_CHUNK, resend_period_sec=1.0)
+    viewer = rig.viewer()
+    rig.probe.until(lambda: len(viewer.shown) == 3 * POINTS_IN_CHUNK)
+    with Journal.open_existing_writer(rig.path) as journal:
+        forget(journal, MemorySelection(before=rig.memories[-201].timestamp))
+    rig.probe.until(lambda: viewer.shown == list(
+        range(3 * POINTS_IN_CHUNK - 200, 3 * POINTS_IN_CHUNK)))
+    rig.probe.until(lambda: ('memories', 2) not in viewer.markers)
+    assert [key for key in viewer.markers if key[0] == 'memories'] == [('memories', 0)]
+    viewer.received.clear()
+    rig.probe.until(lambda: viewer.received.count(('memories', 0)) > 2)
+    assert {number for name, number in viewer.received if name == 'memories'} == {0}
+
+
 def test_another_file_takes_the_place_of_the_first_on_the_screen_too(
         lab: Any, bundle_path: Path, tmp_path: Path) -> None:
     rig = Rig(lab, bundle_path, POINTS_IN_CHUNK + 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
 from spatial_rag_core.memory.overview.layout import cell_corners, MAX_HEXAGONS, parents
@@ -32,19 +33,20 @@ class Hexagon(NamedTuple):
 
 class CellHexagons:
     """
-    The cells that hold memories, each beneath the lowest of them.
+    The cells that hold memories, each beneath the lowest of them that it has held.
 
-    Cells of a coarser resolution take their place where there are more than MAX_HEXAGONS.
+    Cells of a coarser resolution take their place where there are more than MAX_HEXAGONS. The
+    place of a cell that was emptied goes to the next that is new.
     """
 
     def __init__(self, frame: LocalFrame, resolution: int) -> None:
         self._frame, self.resolution = frame, resolution
-        self._most_chunks = 0
         self._changed: set[int] = set()
         self._clear()
 
     def _clear(self) -> None:
-        self._slots: dict[int, int] = {}  # cell → row of the arrays below
+        self._slots: dict[int, int] = {}  # cell that holds memories → row of the arrays below
+        self._free: deque[int] = deque()  # rows of none
         self._corners: list[NDArray[np.float64]] = []
         self._counts = np.empty(0, np.int64)
         self._lowest = np.empty(0)
@@ -58,8 +60,8 @@ class CellHexagons:
 
     @property
     def chunk_count(self) -> int:
-        """Chunks, those among them that are empty by now."""
-        return max(self._most_chunks, -(-len(self._slots) // HEXAGONS_IN_CHUNK))
+        """Chunks, some of which may be empty; what had a higher number before is empty."""
+        return -(-len(self._counts) // HEXAGONS_IN_CHUNK)
 
     def add(self, cells: NDArray[np.uint64], heights: NDArray[np.float64]) -> None:
         """Count memories: their cells [N], and heights [N] [m]."""
@@ -72,10 +74,12 @@ class CellHexagons:
     def remove(self, cells: NDArray[np.uint64]) -> None:
         """Count memories no more; cells that it does not hold are passed over."""
         for cell in parents(cells, self.resolution).tolist():
-            if (row := self._slots.get(cell)) is not None and self._counts[row]:
+            if (row := self._slots.get(cell)) is not None:
                 self._counts[row] -= 1
                 self._total -= 1
                 self._note(row)
+                if not self._counts[row]:
+                    self._free.append(self._slots.pop(cell))
 
     def take_changed(self) -> set[int]:
         """Numbers of the chunks that look different from when this was asked last."""
@@ -87,7 +91,7 @@ class CellHexagons:
     def chunk(self, number: int) -> list[Hexagon]:
         """Return the hexagons of a chunk."""
         start = number * HEXAGONS_IN_CHUNK
-        rows = np.arange(start, min(start + HEXAGONS_IN_CHUNK, len(self._slots)))
+        rows = np.arange(start, min(start + HEXAGONS_IN_CHUNK, len(self._counts)))
         rows = rows[self._counts[rows] > 0]
         colors = blended(COUNT_COLORS, self._shades[rows])
         return [Hexagon(np.column_stack([corners, np.full(len(corners), self._lowest[row])]),
@@ -97,13 +101,7 @@ class CellHexagons:
 
     def _count_in(self, cells: NDArray[np.uint64], counts: NDArray[np.int64],
                   lowest: NDArray[np.float64]) -> None:
-        new = [cell for cell in cells.tolist() if cell not in self._slots]
-        for cell in new:
-            self._slots[cell] = len(self._slots)
-            self._corners.append(_shrunk(cell_corners(cell, self._frame)))
-        self._counts = np.append(self._counts, np.zeros(len(new), np.int64))
-        self._lowest = np.append(self._lowest, np.full(len(new), np.inf))
-        self._shades = np.append(self._shades, np.zeros(len(new), np.uint8))
+        self._make_rows_for([cell for cell in cells.tolist() if cell not in self._slots])
         rows = np.array([self._slots[cell] for cell in cells.tolist()], np.intp)
         is_new_or_lower = (self._counts[rows] == 0) | (lowest < self._lowest[rows])
         self._counts[rows] += counts
@@ -114,17 +112,29 @@ class CellHexagons:
         if len(self._slots) > MAX_HEXAGONS and self.resolution > 0:
             self._coarsen()
 
+    def _make_rows_for(self, cells: list[int]) -> None:
+        more = max(0, len(cells) - len(self._free))
+        self._free.extend(range(len(self._counts), len(self._counts) + more))
+        self._corners.extend([np.empty((0, 2))] * more)
+        self._counts = np.append(self._counts, np.zeros(more, np.int64))
+        self._lowest = np.append(self._lowest, np.empty(more))
+        self._shades = np.append(self._shades, np.empty(more, np.uint8))
+        for cell in cells:
+            row = self._slots[cell] = self._free.popleft()
+            self._corners[row] = _shrunk(cell_corners(cell, self._frame))
+            self._lowest[row], self._shades[row] = np.inf, 0
+
     def _coarsen(self) -> None:
         """Begin anew with the parents of the cells."""
-        cells, counts = np.array([*self._slots], np.uint64), self._counts
-        lowest, self._most_chunks = self._lowest, self.chunk_count
+        cells, rows = np.array([*self._slots], np.uint64), [*self._slots.values()]
+        counts, lowest = self._counts[rows], self._lowest[rows]
+        self._changed.update(range(self.chunk_count))
         self.resolution -= 1
         self._clear()
         unique, owner = np.unique(parents(cells, self.resolution), return_inverse=True)
         joined = np.full(len(unique), np.inf)
         np.minimum.at(joined, owner, lowest)
         self._count_in(unique, np.bincount(owner, counts).astype(np.int64), joined)
-        self._changed = set(range(self._most_chunks))
 
     def _color(self) -> None:
         self._colored = self._total

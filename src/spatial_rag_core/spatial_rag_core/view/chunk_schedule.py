@@ -55,12 +55,13 @@ class ChunkSchedule:
         while self._allowance > 0.0 and (chunk := self._next(now_sec)) is not None:
             yield chunk
 
-    def sent(self, chunk: Chunk, size_bytes: int) -> None:
-        """Note that a chunk was sent, and how large it was."""
+    def sent(self, chunk: Chunk, size_bytes: int, is_empty: bool = False) -> None:
+        """Note that a chunk was sent, and how large it was; an empty one nobody needs again."""
         self._allowance -= size_bytes
         self._waiting.pop(chunk, None)
         self._sent.pop(chunk, None)
-        self._sent[chunk] = self._now or 0.0
+        if not is_empty:
+            self._sent[chunk] = self._now or 0.0
 
     def _next(self, now_sec: float) -> Chunk | None:
         if self._waiting:

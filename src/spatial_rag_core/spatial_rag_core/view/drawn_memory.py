@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 from spatial_rag_core.errors import IndexUnavailableError
@@ -49,9 +50,9 @@ class DrawnMemory(MemoryIndex):
     def add(self, rows: IndexRows) -> None:
         """Draw memories; a cell that is none of this memory's is reckoned from its place."""
         if len(rows.seqs):
-            cells = own_cells(self.spec, rows.cells, rows.positions)
+            rows = replace(rows, cells=own_cells(self.spec, rows.cells, rows.positions))
             self.points.add(rows)
-            self.hexagons.add(cells, rows.positions[:, 2])
+            self.hexagons.add(rows.cells, rows.positions[:, 2])
             self._last_seq = int(rows.seqs[-1])
 
     def remove(self, seqs: NDArray[np.int64]) -> None:

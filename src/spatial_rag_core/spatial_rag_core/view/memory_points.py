@@ -19,7 +19,10 @@ _ROW = np.dtype([('seq', '<i8'), ('position', '<f8', (3,)), ('timestamp', '<f8')
 
 class MemoryPoints:
     """
-    The points of a memory, in the order in which they came.
+    The points of a memory, in the order in which they came, in chunks that are numbered from 0.
+
+    Where less than half of those that came are left they move together, into chunks of other
+    numbers: however long memories come and go, there are never many more rows than memories.
 
     Age goes from the oldest memory to the newest, in time that was remembered, as on the map of
     a memory (memory/overview/layout.py).
@@ -37,7 +40,7 @@ class MemoryPoints:
 
     @property
     def chunk_count(self) -> int:
-        """Chunks, those among them that are empty by now."""
+        """Chunks, some of which may be empty; what had a higher number before is empty."""
         return -(-self._used // POINTS_IN_CHUNK)
 
     @property
@@ -82,7 +85,14 @@ class MemoryPoints:
         self._count -= len(rows)
         self._note(rows)
         cells: NDArray[np.uint64] = self._rows['cell'][rows]
+        if self._used > POINTS_IN_CHUNK and 2 * self._count < self._used:
+            self._move_together()
         return cells
+
+    def _move_together(self) -> None:
+        self._changed.update(range(self.chunk_count))
+        self._rows = self._held()
+        self._used = len(self._rows)
 
     def take_changed(self) -> set[int]:
         """Numbers of the chunks that look different from when this was asked last."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, TYPE_CHECKING
 
 from spatial_rag_core.data.pictures import Rgb, rgb_of
@@ -9,21 +10,24 @@ from spatial_rag_core.records import Vector
 
 if TYPE_CHECKING:  # it brings torch
     from spatial_rag_core.models.bundle import Bundle
-    from spatial_rag_core.view.moment import Foresight, Moment
+
+
+Make = Callable[[], Rgb | None]
+"""Makes a picture uint8 [H, W, 3]; None where there is none. Raises ImageError."""
 
 
 class MomentPictures(NamedTuple):
     """
-    Pictures uint8 [H, W, 3]; None where there is none.
+    What makes each picture, for nobody may want to see it.
 
     camera: as the encoder saw it.  decoded, decoded_next: what the decoder makes of z_t and of
     the predicted z_{t+1}.  best_memory: of the recalled memory whose latent is nearest.
     """
 
-    camera: Rgb | None
-    decoded: Rgb | None
-    decoded_next: Rgb | None
-    best_memory: Rgb | None
+    camera: Make
+    decoded: Make
+    decoded_next: Make
+    best_memory: Make
 
 
 class _Jpeg(NamedTuple):
@@ -31,20 +35,22 @@ class _Jpeg(NamedTuple):
     format: str = 'jpeg'
 
 
-def rgb_of_thumbnail(jpeg: bytes) -> Rgb | None:
-    """Return a picture uint8 [H, W, 3]; None where jpeg is empty. Raises ImageError."""
+def moment_pictures(bundle: Bundle | None, thumbnail: bytes, z: Vector, z_next: Vector | None,
+                    best_thumbnail: Callable[[], bytes]) -> MomentPictures:
+    """
+    Pictures of a moment.
+
+    thumbnail: the camera's, JPEG or empty.  z, z_next: float32 [z_dim].  best_thumbnail: called
+    for that of the best memory only where its picture is made.
+    """
+    return MomentPictures(
+        lambda: _rgb_of(thumbnail), lambda: _decoded(bundle, z), lambda: _decoded(bundle, z_next),
+        lambda: _rgb_of(best_thumbnail()))
+
+
+def _rgb_of(jpeg: bytes) -> Rgb | None:
     return rgb_of(_Jpeg(jpeg)) if jpeg else None
 
 
-def moment_pictures(bundle: Bundle | None, thumbnail: bytes, moment: Moment,
-                    foresight: Foresight | None) -> MomentPictures:
-    """Pictures of a moment whose picture is `thumbnail`, a JPEG; raises ImageError."""
-    best, z_next = moment.best(), None if foresight is None else foresight.z[0]
-    return MomentPictures(
-        rgb_of_thumbnail(thumbnail), decoded(bundle, moment.z), decoded(bundle, z_next),
-        None if best is None else rgb_of_thumbnail(best.thumbnail))
-
-
-def decoded(bundle: Bundle | None, z: Vector | None) -> Rgb | None:
-    """What the decoder makes of a latent [z_dim]; None where there is no bundle or no latent."""
+def _decoded(bundle: Bundle | None, z: Vector | None) -> Rgb | None:
     return None if bundle is None or z is None else bundle.decode_image(z)

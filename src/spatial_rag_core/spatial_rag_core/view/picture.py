@@ -64,7 +64,8 @@ def draw_scene(scene: Scene, path: Path, *, title: str, subtitle: str) -> None:
     Draw the whole memory, what lies around the robot, and the pictures of the moment.
 
     path: its ending says the format, .png, .svg or .pdf. Raises ConfigurationError for another
-    ending, TargetUnavailableError where the file cannot be written.
+    ending, ImageError for a picture that cannot be read, TargetUnavailableError where the file
+    cannot be written.
     """
     figure = new_figure(path)
     drawn, spec = scene.drawn, scene.drawn.spec
@@ -151,7 +152,7 @@ def _draw_near(figure: Any, scene: Scene, near: Window) -> None:
 def _draw_pictures(figure: Any, pictures: MomentPictures, column_in: float) -> None:
     left = figure.get_size_inches()[0] - column_in - _GAP_IN
     side = (column_in - _GAP_IN) / 2
-    for number, (name, picture) in enumerate(zip(_NAMES, pictures, strict=True)):
+    for number, (name, make) in enumerate(zip(_NAMES, pictures, strict=True)):
         row, column = 1 - number // 2, number % 2
         x = left + column * (side + _GAP_IN)
         y = _BOTTOM_IN + row * (side + _NAME_IN + _GAP_IN / 2)
@@ -159,7 +160,7 @@ def _draw_pictures(figure: Any, pictures: MomentPictures, column_in: float) -> N
         axes.set(xticks=[], yticks=[], facecolor='#f0f0ee')
         axes.spines[:].set_color('#b5b5b5')
         _name(figure, x, y + side + 0.06, name)
-        if picture is None:
+        if (picture := make()) is None:
             axes.text(0.5, 0.5, 'none', ha='center', va='center', color=PALE, fontsize=9)
         else:
             axes.imshow(picture, interpolation='nearest')

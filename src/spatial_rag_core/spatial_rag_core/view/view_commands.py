@@ -99,5 +99,6 @@ def _scene(arguments: argparse.Namespace, journal: Journal, drawn: DrawnMemory,
     moment = moment_of(memory, journal, drawn, retriever, config,
                        None if bundle is None else bundle.metadata)
     foresight = None if bundle is None else foresee(bundle, moment, arguments.steps)
-    return Scene(drawn, moment, foresight,
-                 moment_pictures(bundle, memory.thumbnail, moment, foresight))
+    best, z_next = moment.best(), None if foresight is None else foresight.z[0]
+    return Scene(drawn, moment, foresight, moment_pictures(
+        bundle, memory.thumbnail, moment.z, z_next, lambda: best.thumbnail if best else b''))

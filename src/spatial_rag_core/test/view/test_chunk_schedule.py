@@ -9,12 +9,12 @@ import pytest
 
 
 def sent_over(schedule: ChunkSchedule, start: float, end: float, size: int = 1000,
-              ) -> list[tuple[float, int]]:
+              empty: tuple[int, ...] = ()) -> list[tuple[float, int]]:
     """Times and numbers of all that is sent, ten times a second."""
     found = []
     for tick in range(round(start * 10), round(end * 10)):
         for chunk in schedule.due(tick / 10):
-            schedule.sent(chunk, size)
+            schedule.sent(chunk, size, chunk.number in empty)
             found.append((tick / 10, chunk.number))
     return found
 
@@ -64,6 +64,18 @@ def test_everything_is_sent_again_in_turn() -> None:
     assert numbers(sent_over(schedule, 0, 9.9)) == [0, 1, 2, 3, 4]
     schedule.changed('memories', [1])
     assert numbers(sent_over(schedule, 9.9, 15)) == [1, 0, 2, 3, 4]
+
+
+def test_an_empty_chunk_is_sent_once_and_never_again() -> None:
+    schedule = ChunkSchedule(100_000.0, 1.0)
+    schedule.changed('memories', range(3))
+    sent_over(schedule, 0, 1)
+    schedule.changed('memories', [1])
+    assert numbers(sent_over(schedule, 1, 5, empty=(1,))).count(1) == 1
+    schedule.all_changed()
+    assert set(numbers(sent_over(schedule, 5, 10))) == {0, 2}
+    schedule.changed('memories', [1])
+    assert numbers(sent_over(schedule, 10, 15)).count(1) > 1, 'it holds something again'
 
 
 def test_what_is_repeated_takes_the_turn_of_nothing_that_changed() -> None:

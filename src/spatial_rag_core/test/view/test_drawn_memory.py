@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from pathlib import Path
+import time
+
 from spatial_rag_core.errors import IndexUnavailableError
+from spatial_rag_core.memory.forgetting.capacity import CapacityKeeper
+from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.overview import layout
 from spatial_rag_core.memory.overview.layout import remembered_ages
-from spatial_rag_core.records import MemoryQuery, Pose, Position
+from spatial_rag_core.memory.retriever import Retriever
+from spatial_rag_core.memory.storing.committer import Committer
+from spatial_rag_core.memory.tables.schema import JournalSpec
+from spatial_rag_core.records import as_latent, Memory, MemoryQuery, Pose, Position
 from spatial_rag_core.view import cell_hexagons
-from spatial_rag_core.view.cell_hexagons import HEXAGONS_IN_CHUNK
+from spatial_rag_core.view.cell_hexagons import Hexagon, HEXAGONS_IN_CHUNK
 from spatial_rag_core.view.drawn_memory import DrawnMemory
 from spatial_rag_core.view.memory_points import POINTS_IN_CHUNK
 from spatial_rag_core.view.palette import AGE_COLORS, blended, COUNT_COLORS, SHADES, shades_of
 
 import numpy as np
+from numpy.typing import NDArray
 import pytest
 
 from .drawn import line, rows, SPEC
@@ -72,6 +82,92 @@ def test_the_forgotten_are_drawn_no_more_and_unknown_numbers_are_passed_over() -
     assert len(memory.all_points()[0]) == 0
 
 
+class Screen:
+    """What somebody sees who gets each chunk that changed."""
+
+    def __init__(self, memory: DrawnMemory) -> None:
+        self._memory = memory
+        self._points: dict[int, NDArray[np.float64]] = {}
+        self._hexagons: dict[int, list[Hexagon]] = {}
+
+    def follow(self) -> None:
+        points, hexagons = self._memory.points, self._memory.hexagons
+        self._points.update((n, points.chunk(n)[0]) for n in points.take_changed())
+        self._hexagons.update((n, hexagons.chunk(n)) for n in hexagons.take_changed())
+
+    def points(self) -> set[tuple[float, ...]]:
+        found = [tuple(point) for chunk in self._points.values() for point in chunk.tolist()]
+        assert len(found) == len(set(found)), 'none twice'
+        return set(found)
+
+    def centres(self) -> set[tuple[float, ...]]:
+        found = [tuple(corners.mean(axis=0)[:2].round(6)) for chunk in self._hexagons.values()
+                 for corners, _ in chunk]
+        assert len(found) == len(set(found)), 'none twice'
+        return set(found)
+
+
+def test_memories_that_come_and_go_leave_nothing_behind() -> None:
+    """1000 are kept of 50 000, as by a capacity: the robot drives on, others go here and there."""
+    memory, chance = DrawnMemory(SPEC), np.random.default_rng(0)
+    screen, kept = Screen(memory), np.empty((0, 4))
+    for first in range(1, 50_000, 500):
+        places = line(500) + np.array([first / 10, 0.0, 0.0])
+        memory.add(rows(places, first_seq=first))
+        kept = np.vstack([kept, np.column_stack([np.arange(first, first + 500), places])])
+        chance.shuffle(kept)
+        memory.remove(kept[1000:, 0].astype(np.int64))
+        kept = kept[:1000]
+        screen.follow()
+        assert memory.points.chunk_count <= 2 * 1000 / POINTS_IN_CHUNK
+        assert memory.hexagons.chunk_count <= 5
+    assert screen.points() == {tuple(place) for place in kept[:, 1:].tolist()}
+    alone = DrawnMemory(SPEC)
+    alone.add(rows(kept[:, 1:]))
+    fresh = Screen(alone)
+    fresh.follow()
+    assert screen.centres() == fresh.centres()
+    assert memory.cell_count == alone.cell_count == len(fresh.centres())
+
+
+def test_a_memory_that_was_forgotten_as_a_whole_takes_no_chunk() -> None:
+    memory = drawn(3000)
+    screen = Screen(memory)
+    screen.follow()
+    memory.remove(np.arange(1, 3001))
+    assert memory.points.chunk_count == 0
+    screen.follow()
+    assert screen.points() == screen.centres() == set()
+    memory.add(rows(line(3), first_seq=5000))
+    screen.follow()
+    assert len(screen.points()) == 3
+
+
+def test_a_file_that_is_kept_within_a_capacity_is_drawn_in_few_chunks(tmp_path: Path) -> None:
+    path, made = tmp_path / 'memory.db', []
+    cells = [f'{cell:x}' for cell in rows(line(400)).cells.tolist()]
+
+    def make(spec: JournalSpec) -> DrawnMemory:
+        made.append(DrawnMemory(spec))
+        return made[-1]
+
+    with (closing(Retriever(path, make)) as retriever,
+          closing(Committer(lambda: Journal.open_writer(path, SPEC))) as writer,
+          closing(CapacityKeeper(writer, 600)) as keeper):
+        for n in range(0, 4000, 400):
+            writer.submit([Memory(f'{n + x}', as_latent([n, x]), Pose(Position(x / 10, 0.0)),
+                                  cells[x], 1.8e9 + n + x, 'model') for x in range(400)])
+            assert writer.flush(60.0)
+            retriever.refresh()
+        end = time.monotonic() + 60.0
+        while not writer.count <= 600 or keeper.thinned != 4000 - writer.count:
+            assert time.monotonic() < end, (writer.count, keeper.thinned)
+            time.sleep(0.01)
+        retriever.refresh()
+        assert made[-1].count == writer.count
+        assert made[-1].points.chunk_count <= -(-2 * 600 // POINTS_IN_CHUNK)
+
+
 def test_hexagons_lie_around_and_beneath_their_memories() -> None:
     memory = drawn(400, z=1.27)
     memory.settle()
@@ -113,12 +209,26 @@ def test_too_many_cells_become_fewer_and_larger_and_the_old_ones_vanish(
     assert sum(len(memory.hexagons.chunk(number)) for number in range(3)) == memory.cell_count
 
 
+def test_cells_that_were_left_behind_give_way_to_new_ones(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cell_hexagons, 'MAX_HEXAGONS', 250)
+    memory = DrawnMemory(SPEC)
+    for n in range(20):
+        memory.remove(np.arange(200 * (n - 1), 200 * n))
+        memory.add(rows(line(200, step_m=7.0) + np.array([1400.0 * n, 0, 0]), first_seq=200 * n))
+        assert memory.cell_count == 200
+        assert memory.hexagons.chunk_count == 2
+    assert memory.hexagons.resolution == 13
+
+
 def test_a_cell_that_is_none_is_reckoned_from_the_place() -> None:
     given = rows(line(10))
     given.cells[:5] = 0
     memory = DrawnMemory(SPEC)
     memory.add(given)
     assert memory.cell_count == len(np.unique(rows(line(10)).cells))
+    memory.remove(np.arange(1, 11))
+    assert memory.cell_count == 0
 
 
 def test_a_drawing_is_not_asked() -> None:
