@@ -8,7 +8,7 @@ import time
 
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.models.imagined import Imagined
-from spatial_rag_core.streams.memory_gate import GateConfig, MemoryGate
+from spatial_rag_core.streams.memory_gate import GateConfig, LEAST_FRAMES, MemoryGate
 from spatial_rag_core.streams.prediction_errors import Foreseen, PredictionErrors, Surprise
 from spatial_rag_msgs.msg import Surprise as SurpriseMsg
 from spatial_rag_nodes.conversions import time_from_ns
@@ -39,8 +39,10 @@ class SurpriseWatch:
     def __init__(self, publisher: Publisher, config: NodeParameters, step_sec: float,
                  model_id: str) -> None:
         self._publisher, self._config, self._model_id = publisher, config, model_id
+        self._step_sec = step_sec
         self._errors = PredictionErrors(step_sec)
         self._gate = MemoryGate(GateConfig(config['surprise_window_sec']))
+        self._unjudged_ns: deque[int] = deque(maxlen=LEAST_FRAMES)  # stamps, since one was
         self._late: deque[bool] = deque(maxlen=_LATE_OF)
         self._newest_sec = 0.0  # monotonic
 
@@ -53,12 +55,15 @@ class SurpriseWatch:
         """A frame is in: tell how well it was foreseen."""
         surprise = self._errors.seen(sample.stamp_ns, sample.z)
         if surprise is not None:
+            self._unjudged_ns.clear()
             self._gate.judge(surprise)
             self._publisher.publish(self._message(surprise, header))
 
     def foreseen(self, sample: LatentSample, both: Imagined, has_memories: bool,
                  was_used: bool, was_late: bool) -> None:
         """Keep a prediction with memories and one without (Bundle.foresee) to be judged."""
+        if has_memories:
+            self._unjudged_ns.append(sample.stamp_ns)
         self._late.append(was_late)
         self._newest_sec = time.monotonic()
         self._errors.add(Foreseen(
@@ -79,9 +84,9 @@ class SurpriseWatch:
             memory_left_out=not self.uses_memory)
 
     def find_left_out(self) -> Finding | None:
-        """Say that memory is left out, or that it ought to be."""
+        """Say that memory is left out, that it ought to be, or that this cannot be told."""
         if self._gate.is_open:
-            return None
+            return self._find_untold()
         share, window_sec = self._gate.figures.relative_to_no_memory, (
             self._config['surprise_window_sec'])
         worse = 'memory makes predictions worse' + (
@@ -91,6 +96,27 @@ class SurpriseWatch:
                 else 'leave_memory_out is false, so it is used all the same')
         return Finding(f'{worse}; {done}. Has the place changed, is the localisation right, and '
                        'is it the right map_id?')
+
+    def _find_untold(self) -> Finding | None:
+        """Say why nobody would notice memories that mislead."""
+        window_sec, least_sec = self._config['surprise_window_sec'], self._gate.least_window_sec
+        if self._never_judged:
+            why = (f'no frame comes about {self._step_sec:g} s after another, for when they are '
+                   f'foreseen; set publish_rate of the encoder to {1.0 / self._step_sec:g} Hz, or '
+                   'a multiple of that')
+        elif self._gate.figures.frames_with_memory and window_sec < least_sec:
+            why = (f'surprise_window_sec {window_sec:g} s holds fewer than {LEAST_FRAMES} '
+                   f'predictions; set it to {least_sec:.3g} or more')
+        else:
+            return None
+        return Finding(f'whether memory makes predictions worse cannot be told: {why}')
+
+    @property
+    def _never_judged(self) -> bool:
+        """Whether predictions with memories went out for long, and none could be judged."""
+        stamps = self._unjudged_ns
+        return (len(stamps) == LEAST_FRAMES  # the older half may be of before a pause
+                and stamps[-1] - stamps[LEAST_FRAMES // 2] > 1.5e9 * self._step_sec)
 
     def find_late(self) -> Finding | None:
         """Say that memories come too late, or not at all."""
@@ -107,6 +133,8 @@ class SurpriseWatch:
         """For /diagnostics."""
         window = self._gate.figures
         return {'surprise_frames': window.frames,
+                'surprise_frames_with_memory': window.frames_with_memory,
+                'surprise_frames_needed': self._gate.frames_needed,
                 'error_relative_to_copying': window.relative_to_copying,
                 'error_relative_to_no_memory': window.relative_to_no_memory,
                 'memory_left_out': not self.uses_memory}

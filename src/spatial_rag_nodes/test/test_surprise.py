@@ -24,10 +24,10 @@ STEPS_AHEAD = 4  # frames of 50 ms in a step of 0.2 s
 class Drive:
     """Frames at 20 Hz, each with a memory or none, and what is said of them."""
 
-    def __init__(self, lab: Any, bundle_path: Path) -> None:
+    def __init__(self, lab: Any, bundle_path: Path, window_sec: float = 2.5) -> None:
         self.surprises = lab.probe.listen(Surprise, '/spatial_rag/surprise', 1000)
         self.rig = Rig(lab, bundle_path, retrieval_timeout_sec=1.0, action_timeout_sec=3600.0,
-                       surprise_window_sec=2.5)
+                       surprise_window_sec=window_sec)
         self.rig.act(0.1, 0.1)
 
     def begin(self) -> None:
@@ -40,6 +40,13 @@ class Drive:
         [result] = self.rig.probe.call(
             SetParameters, '/transition_predictor/set_parameters', request).results
         assert result.successful
+
+    def late(self) -> int:
+        """How many predictions went out before their memories came, so far."""
+        count = len(self.rig.diagnostics.statuses('transition_predictor'))
+        values = self.rig.diagnostics.wait('transition_predictor', lambda status, _: (
+            status in self.rig.diagnostics.statuses('transition_predictor')[count:]))
+        return int(values['retrieval_late'])
 
     def frame(self, z: np.ndarray, *memories: Any) -> np.ndarray:
         """One frame; returns what is foreseen for a step later."""
@@ -154,8 +161,30 @@ def test_memory_that_misleads_is_left_out_until_it_helps_again(drive: Drive) -> 
 
 
 def test_memories_that_come_too_late_again_and_again_are_told(drive: Drive) -> None:
+    late = drive.late()
     for _ in range(15):
         drive.rig.send(vector(1), None)
     drive.rig.diagnostics.wait('transition_predictor', lambda status, values: (
-        values['retrieval_late'] == '15' and 'predictions went out without memories' in
+        int(values['retrieval_late']) - late == 15 and 'predictions went out without memories' in
         status.message and 'is the retriever running' in status.message))
+
+
+def test_frames_too_far_apart_to_judge_any_prediction_are_told(drive: Drive) -> None:
+    for number in range(12):
+        drive.rig.stamp_ns += 9 * STEP_NS
+        drive.frame(vector(number), memory(1))
+    drive.rig.diagnostics.wait('transition_predictor', lambda status, _: (
+        'whether memory makes predictions worse cannot be told' in status.message
+        and 'no frame comes about 0.2 s after another' in status.message
+        and 'set publish_rate of the encoder to 5 Hz, or a multiple' in status.message))
+
+
+def test_a_window_too_short_for_so_few_frames_is_told(lab: Any, bundle_path: Path) -> None:
+    drive = Drive(lab, bundle_path, window_sec=1.5)
+    for number in range(15):
+        drive.rig.stamp_ns += 3 * STEP_NS
+        drive.frame(vector(number), memory(1))
+    values = drive.rig.diagnostics.wait('transition_predictor', lambda status, _: (
+        'surprise_window_sec 1.5 s holds fewer than 10 predictions; set it to 2 or more' in
+        status.message))
+    assert (values['surprise_frames_needed'], values['memory_left_out']) == ('10', 'False')

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 import math
 
 from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.streams.error_window import ErrorWindow, WindowFigures
 from spatial_rag_core.streams.prediction_errors import Surprise
 
-_MAX_FRAMES = 10_000
+LEAST_FRAMES = 10
+"""Fewer frames decide nothing, however few the window holds; nor tell how often they come."""
+
+_FIFTHS_NEEDED = 4
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,9 @@ class GateConfig:
 
     window_sec: over how long errors are summed [s].  leave_out_above, take_back_below: squared
     error with memory as a share of that without; what lies between the two changes nothing.
-    min_frames: with fewer in the window nothing changes either.
+    min_frames: with fewer in the window nothing changes either. Where frames come so seldom that
+    it holds hardly so many, four fifths of what it holds will do, but never less than
+    LEAST_FRAMES.
     """
 
     window_sec: float = 10.0
@@ -34,25 +40,14 @@ class GateConfig:
             raise ConfigurationError(
                 'take_back_below must be > 0 and at most leave_out_above, got '
                 f'{self.take_back_below} and {self.leave_out_above}')
-        if self.min_frames < 1:
-            raise ConfigurationError(f'min_frames must be > 0, got {self.min_frames}')
+        if self.min_frames < LEAST_FRAMES:
+            raise ConfigurationError(
+                f'min_frames must be >= {LEAST_FRAMES}, got {self.min_frames}')
 
-
-@dataclass(frozen=True)
-class WindowFigures:
-    """
-    Sums over the newest frames.
-
-    frames, frames_with_memory: how many, and for how many there were memories.
-    relative_to_copying: squared error of what was published as a share of that of copying.
-    relative_to_no_memory: squared error with memory as a share of that without. Below 1 is
-    better; NaN: nothing to compare with.
-    """
-
-    frames: int = 0
-    frames_with_memory: int = 0
-    relative_to_copying: float = math.nan
-    relative_to_no_memory: float = math.nan
+    @property
+    def window_ns(self) -> int:
+        """Window in nanoseconds."""
+        return round(self.window_sec * 1e9)
 
 
 class MemoryGate:
@@ -66,41 +61,44 @@ class MemoryGate:
         self.config = config
         self.is_open = True
         self.figures = WindowFigures()
-        self._window: deque[Surprise] = deque(maxlen=_MAX_FRAMES)
+        self._window = ErrorWindow(config.window_ns)
+        self._newest_ns: int | None = None
+        self._gaps_ns: deque[int] = deque(maxlen=config.min_frames)
 
     def judge(self, surprise: Surprise) -> None:
         """Take in one more frame; where time was turned back the window begins anew."""
-        if self._window and surprise.stamp_ns < self._window[-1].stamp_ns:
-            self._window.clear()
-        self._window.append(surprise)
-        oldest_ns = surprise.stamp_ns - round(self.config.window_sec * 1e9)
-        while self._window[0].stamp_ns < oldest_ns:
-            self._window.popleft()
-        self.figures = _figures(self._window)
+        if self._newest_ns is not None and surprise.stamp_ns > self._newest_ns:
+            self._gaps_ns.append(surprise.stamp_ns - self._newest_ns)
+        self._newest_ns = surprise.stamp_ns
+        self._window.add(surprise)
+        self.figures = self._window.figures()
         self._follow()
+
+    @property
+    def frames_needed(self) -> int:
+        """It judges only with so many frames with memories in the window."""
+        gap_ns = self._usual_gap_ns()
+        if gap_ns is None:
+            return self.config.min_frames
+        share = -(-_FIFTHS_NEEDED * self.config.window_ns // (5 * gap_ns))  # rounded up
+        return min(self.config.min_frames, max(LEAST_FRAMES, share))
+
+    @property
+    def least_window_sec(self) -> float:
+        """So long the window must be for LEAST_FRAMES, as often as they come [s]; 0: unknown."""
+        return LEAST_FRAMES * (self._usual_gap_ns() or 0) / 1e9
+
+    def _usual_gap_ns(self) -> int | None:
+        """The median time between frames, which a pause does not change; None: unknown."""
+        if len(self._gaps_ns) < LEAST_FRAMES:
+            return None
+        return sorted(self._gaps_ns)[len(self._gaps_ns) // 2]
 
     def _follow(self) -> None:
         share = self.figures.relative_to_no_memory
-        if self.figures.frames_with_memory < self.config.min_frames or math.isnan(share):
+        if self.figures.frames_with_memory < self.frames_needed or math.isnan(share):
             return
         if share > self.config.leave_out_above:
             self.is_open = False
         elif share < self.config.take_back_below:
             self.is_open = True
-
-
-def _figures(window: deque[Surprise]) -> WindowFigures:
-    with_memory = [one for one in window if not math.isnan(one.with_memory)]
-    return WindowFigures(
-        len(window), len(with_memory),
-        _share([one.error for one in window], [one.copying for one in window]),
-        _share([one.with_memory for one in with_memory],
-               [one.without_memory for one in with_memory]))
-
-
-def _share(errors: list[float], others: list[float]) -> float:
-    """Sum of squares as a share of another; NaN where both are 0."""
-    mine, theirs = (math.fsum(error * error for error in some) for some in (errors, others))
-    if theirs > 0.0:
-        return mine / theirs
-    return math.inf if mine > 0.0 else math.nan

@@ -9,21 +9,19 @@ from spatial_rag_core.streams.prediction_errors import Surprise
 
 import pytest
 
-FRAME_NS = 50_000_000
-
 
 class Drive:
-    """Frames at 20 Hz that a gate judges."""
+    """Frames that a gate judges."""
 
-    def __init__(self, **config: Any) -> None:
+    def __init__(self, rate_hz: float = 20.0, **config: Any) -> None:
         self.gate = MemoryGate(GateConfig(**{'window_sec': 2.0, 'min_frames': 10, **config}))
-        self.stamp_ns = 0
+        self.frame_ns, self.stamp_ns = round(1e9 / rate_hz), 0
 
     def go(self, frames: int, with_memory: float, without: float = 1.0,
            copying: float = 2.0) -> Drive:
         """Published is what the gate lets through."""
         for _ in range(frames):
-            self.stamp_ns += FRAME_NS
+            self.stamp_ns += self.frame_ns
             is_used = self.gate.is_open and not math.isnan(with_memory)
             self.gate.judge(Surprise(self.stamp_ns, 0, with_memory if is_used else without,
                                      with_memory, without, copying, math.nan))
@@ -60,6 +58,42 @@ def test_errors_that_waver_about_a_threshold_do_not_switch_it_to_and_fro() -> No
 def test_a_few_bad_frames_decide_nothing() -> None:
     assert Drive(min_frames=10).go(9, with_memory=9.0).gate.is_open
     assert not Drive(min_frames=10).go(10, with_memory=9.0).gate.is_open
+
+
+@pytest.mark.parametrize(('window_sec', 'rate_hz'), [
+    (10.0, 20.0), (10.0, 4.0), (10.0, 2.0), (10.0, 1.0), (1.0, 20.0), (0.5, 20.0), (600.0, 0.02)])
+def test_memory_that_misleads_is_left_out_however_long_the_window_and_however_rare_the_frames(
+        window_sec: float, rate_hz: float) -> None:
+    drive = Drive(rate_hz, window_sec=window_sec, min_frames=40).go(200, with_memory=3.0)
+    assert not drive.gate.is_open
+    assert drive.gate.least_window_sec <= window_sec
+    assert drive.go(200, with_memory=0.5).gate.is_open
+
+
+@pytest.mark.parametrize('rate_hz', [20.0, 5.0])
+def test_at_the_defaults_it_decides_with_the_fortieth_frame(rate_hz: float) -> None:
+    drive = Drive(rate_hz, window_sec=10.0, min_frames=40).go(39, with_memory=3.0)
+    assert drive.gate.is_open
+    assert not drive.go(1, with_memory=3.0).gate.is_open
+
+
+def test_fewer_frames_do_where_few_come_but_not_where_they_pause() -> None:
+    drive = Drive(2.0, window_sec=10.0, min_frames=40).go(20, with_memory=1.0)
+    assert drive.gate.frames_needed == 16
+    drive = Drive(20.0, window_sec=10.0, min_frames=40)
+    for _ in range(5):
+        drive.go(12, with_memory=1.0)
+        drive.stamp_ns += 9_000_000_000
+    assert drive.gate.frames_needed == 40
+    assert drive.go(20, with_memory=3.0).gate.is_open
+
+
+def test_a_window_that_holds_too_few_frames_decides_nothing_and_says_how_long_it_must_be() -> None:
+    drive = Drive(2.0, window_sec=3.0, min_frames=40)
+    assert drive.gate.least_window_sec == 0.0, 'nobody knows yet'
+    assert drive.go(1000, with_memory=3.0).gate.is_open
+    assert drive.gate.least_window_sec == pytest.approx(5.0)
+    assert not Drive(2.0, window_sec=5.0).go(100, with_memory=3.0).gate.is_open
 
 
 def test_frames_without_memories_leave_it_as_it_is() -> None:
@@ -101,7 +135,7 @@ def test_time_that_is_turned_back_begins_a_new_window() -> None:
 @pytest.mark.parametrize(('config', 'reason'), [
     ({'window_sec': 0.0}, r'surprise_window_sec must be > 0 s, got 0\.0'),
     ({'take_back_below': 1.2}, r'at most leave_out_above, got 1\.2 and 1\.05'),
-    ({'min_frames': 0}, 'min_frames must be > 0, got 0')])
+    ({'min_frames': 9}, 'min_frames must be >= 10, got 9')])
 def test_a_setting_out_of_range_is_refused(config: dict[str, Any], reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason):
         GateConfig(**config)
