@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from spatial_rag_core.errors import ConfigurationError, JournalError
@@ -12,6 +13,7 @@ from spatial_rag_core.memory.storing.committer import Committer
 from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import (
     as_latent,
+    MAX_LABELS,
     Memory,
     MemoryQuery,
     MemorySelection,
@@ -71,6 +73,27 @@ def test_a_request_without_a_word_is_refused(committer: Committer) -> None:
     for words in (('',), ('x' * 256,), tuple(map(str, range(101)))):
         with pytest.raises(ConfigurationError):
             relabel_selected(committer, KITCHEN, add=words)
+
+
+def test_a_memory_carries_no_more_labels_than_one_may_ask_for(committer: Committer) -> None:
+    committer.submit([memory(100), memory(120), memory(140)])
+    first, second = (tuple(f'{letter}{n}' for n in range(MAX_LABELS // 2)) for letter in 'ab')
+    one = MemorySelection(ids=('id-120',))
+    assert relabel_selected(committer, KITCHEN, add=first) == 3
+    assert relabel_selected(committer, one, add=second) == 1
+    with pytest.raises(ConfigurationError, match='carries 64 labels would carry 65, and 64 are'):
+        relabel_selected(committer, KITCHEN, add=('one more',))
+    assert labelled(committer.path, 'one more') == set(), 'not even those that have room'
+    assert relabel_selected(committer, one, add=('one more',), remove=('b0',)) == 1
+    assert labelled(committer.path, 'one more') == {120}
+
+
+def test_more_labels_than_that_in_an_older_file_can_be_taken_away(committer: Committer) -> None:
+    many = tuple(f'label-{n}' for n in range(240))
+    committer.submit([replace(memory(100), labels=many)])
+    assert relabel_selected(committer, KITCHEN, remove=many[:64]) == 1
+    with pytest.raises(ConfigurationError, match='carries 176 labels would carry 177'):
+        relabel_selected(committer, KITCHEN, add=('door',))
 
 
 def test_a_writer_that_is_closed_says_so(committer: Committer) -> None:

@@ -28,7 +28,7 @@ from spatial_rag_core.memory.tables.rows import (
     values_of,
 )
 from spatial_rag_core.memory.tables.schema import fixed_crc, new_generation, read_meta
-from spatial_rag_core.records import as_action, as_latent, Memory, Vector
+from spatial_rag_core.records import as_action, as_latent, MAX_LABELS, Memory, Vector
 
 import numpy as np
 
@@ -126,7 +126,8 @@ class JournalWriting(JournalContent):
         """
         Add labels to memories and take labels away; returns how many changed.
 
-        Raises ConfigurationError for labels that are no words.
+        Raises ConfigurationError for labels that are no words, and where a memory would carry
+        more than MAX_LABELS; nothing has changed then.
         """
         _require_words(add)
         _require_words(remove)
@@ -226,7 +227,12 @@ def _stacked(vectors: Sequence[Vector], size: int,
 def _relabelled(labels: tuple[str, ...], add: Sequence[str],
                 remove: Sequence[str]) -> tuple[str, ...]:
     kept = (*labels, *(word for word in dict.fromkeys(add) if word not in labels))
-    return tuple(word for word in kept if word not in remove)
+    changed = tuple(word for word in kept if word not in remove)
+    if len(changed) > max(MAX_LABELS, len(labels)):  # older files may hold more
+        raise ConfigurationError(
+            f'a memory that carries {len(labels)} labels would carry {len(changed)}, and '
+            f'{MAX_LABELS} are the most; remove some of them first, or leave it out')
+    return changed
 
 
 def _free_pages(connection: sqlite3.Connection) -> int:
