@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+import difflib
 from typing import Any
 
 from spatial_rag_core.errors import ConfigurationError
@@ -18,6 +19,12 @@ from rcl_interfaces.msg import (
 from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RclParameter
+
+_NEAR = 0.84
+"""Likeness of a name and its misspelling; that of latent_ and action_timeout_sec is 0.83."""
+
+_OF_OTHERS = ('qos_overrides.', 'bond_', 'use_sim_time', 'start_type_description_service')
+"""Declared later, or by what others add to a node."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ class NodeParameters:
         self.namespace = node.get_namespace()
         for spec in specs:
             self._values[spec.name] = _declare(node, spec, not spec.live and refusal is None)
+        _tell_misspelt(node, list(self._specs))
         refuse_what_rclpy_raises(node)
         node.add_on_set_parameters_callback(self._check)
         node.add_post_set_parameters_callback(self._take)
@@ -114,6 +122,22 @@ class NodeParameters:
         self._values.update(changed)
         if changed:
             self._on_change()
+
+
+def _tell_misspelt(node: Node, names: list[str]) -> None:
+    """
+    Log what is set for a node that has no such parameter: rclpy passes over it in silence.
+
+    What resembles none of `names` may be meant for others: launch gives all nodes the same.
+    """
+    for name in sorted(node._parameter_overrides):
+        if node.has_parameter(name) or name.startswith(_OF_OTHERS):
+            continue
+        told = f'parameter {name} is ignored: no such name in {node.get_fully_qualified_name()}'
+        if near := difflib.get_close_matches(name, names, 1, _NEAR):
+            node.get_logger().warning(f'{told}; did you mean {near[0]}?')
+        else:
+            node.get_logger().debug(told)
 
 
 def _declare(node: Node, spec: Parameter, read_only: bool) -> Any:
