@@ -12,6 +12,7 @@ from spatial_rag_core.data.episodes.episode import SPLITS
 from spatial_rag_core.data.episodes.episode_errors import writing_errors
 from spatial_rag_core.data.episodes.episode_layout import FORMAT_VERSION, LIBVER, set_text
 from spatial_rag_core.data.episodes.transaction_file import sync_folder_of, write_durably
+from spatial_rag_core.memory.file.connection import make_folders
 
 import h5py
 
@@ -19,7 +20,7 @@ _NAME_TYPE = 'S24'
 
 
 def create_file(path: Path, texts: Mapping[str, str]) -> None:
-    """Make a file without episodes; it appears under its name whole."""
+    """Make a file without episodes, its owner's alone; it appears under its name whole."""
     buffer = io.BytesIO()
     with h5py.File(buffer, 'w', libver=LIBVER) as file:
         data = file.create_group('data')
@@ -31,7 +32,7 @@ def create_file(path: Path, texts: Mapping[str, str]) -> None:
                                 compression='gzip', compression_opts=1)
     with writing_errors(path):
         real = path.resolve()
-        real.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(real.parent)
         beside = real.with_name(f'{real.name}.{os.getpid()}.new')
         write_durably(beside, buffer.getvalue())
         beside.rename(real)

@@ -25,6 +25,8 @@ class EpisodeSink:
     Where it cannot be written (a full disk), `failure` says why, as long as it lasts, and up to
     max_waiting episodes wait; then the oldest are lost, and counted. Raises EpisodeError at
     birth where the file cannot be written, was made otherwise, or has the map in another split.
+    count: how many episodes are in the file. From birth on the file is for the sink's thread
+    alone: who asks here asks what the thread noted.
     """
 
     def __init__(self, path: Path, split: Split, recipe: Mapping[str, Any], map_id: str = '',
@@ -40,13 +42,9 @@ class EpisodeSink:
         self._changed = threading.Condition()
         self._is_ending = False
         self._writer = EpisodeWriter(path, recipe)
+        self.count = self._writer.count
         self._thread = threading.Thread(target=self._work, name='episode sink', daemon=True)
         self._thread.start()
-
-    @property
-    def count(self) -> int:
-        """How many episodes are in the file."""
-        return self._writer.count
 
     @property
     def backlog(self) -> int:
@@ -82,7 +80,7 @@ class EpisodeSink:
                     return
                 self._pause()
             else:
-                self.failure = None
+                self.failure, self.count = None, self._writer.count
                 self._forget(episode)
 
     def _next(self) -> Episode | None:

@@ -41,7 +41,7 @@ class _Known:
 
 class EpisodeWriter:
     """
-    Appends to a file, which is made where it is missing; the only one that does.
+    Appends to a file, which is made where it is missing; the only one that does. For one thread.
 
     A process that dies, or a disk that is full, leaves every episode that `append` returned
     from. recipe: how the episodes are made (JSON's types); a file with another one is refused.

@@ -9,6 +9,8 @@ import struct
 from typing import Any
 import zlib
 
+from spatial_rag_core.memory.file.private_file import private_file
+
 _MAGIC = b'SRAGREDO'
 _HEAD = struct.Struct('<8sQQI')  # magic, size of the file afterwards, entries, CRC of the rest
 _ENTRY = struct.Struct('<QI')  # offset, length
@@ -92,9 +94,9 @@ class TransactionFile:
         log = _log_of(self._size, self._pages)
         write_durably(_log_path(self._path), log)
         _apply(self._descriptor, log)
-        _drop_log(self._path)
         self._pages.clear()
-        self._old_size = self._size
+        self._old_size = self._size  # from here on nothing is to be given back
+        _drop_log(self._path)
 
     def discard(self) -> None:
         """Give the space back that was taken since the last commit."""
@@ -137,9 +139,13 @@ def has_unfinished_commit(path: Path) -> bool:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a small file that outlasts a power cut; raises OSError and leaves none behind."""
+    """
+    Write a small file, its owner's alone, that outlasts a power cut.
+
+    Raises OSError and leaves none behind.
+    """
     try:
-        with path.open('wb') as file:
+        with private_file(path) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

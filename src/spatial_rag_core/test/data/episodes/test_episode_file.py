@@ -227,6 +227,45 @@ def test_a_full_disk_is_told_and_the_file_stays_whole(
     assert check(path).is_clean
 
 
+def test_what_is_in_the_file_is_not_taken_out_again_where_the_last_step_fails(
+        path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = transaction_file._drop_log
+
+    def drop_and_fail(*words: Any) -> None:
+        real(*words)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with EpisodeWriter(path) as writer:
+        monkeypatch.setattr(transaction_file, '_drop_log', drop_and_fail)
+        with pytest.raises(EpisodeError, match='cannot be written: Input/output error'):
+            writer.append(episode(4), split_of(4))
+        monkeypatch.undo()
+        assert writer.count == 5
+    assert whole(path, 5)
+    assert check(path).is_clean
+
+
+@pytest.mark.parametrize('umask', [0o000, 0o022])
+def test_nobody_but_its_owner_may_read_a_file_or_enter_the_folder_that_is_made_for_it(
+        tmp_path: Path, umask: int) -> None:
+    modes: dict[str, int] = {}
+    real = transaction_file._apply
+
+    def noting(*words: Any) -> None:  # in the midst of a commit, its log is there, too
+        modes.update((each.name, each.stat().st_mode & 0o777) for each in tmp_path.rglob('*'))
+        real(*words)
+
+    before = os.umask(umask)
+    try:
+        with (pytest.MonkeyPatch.context() as patch,
+              EpisodeWriter(tmp_path / 'robot' / 'episodes.h5') as writer):
+            patch.setattr(transaction_file, '_apply', noting)
+            writer.append(episode(0), 'train')
+    finally:
+        os.umask(before)
+    assert modes == {'robot': 0o700, 'episodes.h5': 0o600, 'episodes.h5.commit': 0o600}
+
+
 def test_a_split_is_loaded_whole_and_its_size_is_told(path: Path) -> None:
     told: list[tuple[int, int]] = []
     loaded = load_episodes(path, 'train', lambda done, total: told.append((done, total)))

@@ -61,6 +61,19 @@ def test_what_was_put_is_written_in_order_at_the_end_at_the_latest(tmp_path: Pat
     assert sessions(tmp_path / 'out.h5') == list('012345')
 
 
+def test_who_asks_how_many_there_are_never_disturbs_what_is_written(tmp_path: Path) -> None:
+    sink = EpisodeSink(tmp_path / 'out.h5', 'train', {}, max_waiting=10)
+    for number in range(10):
+        sink.put(episode(number))
+    counts = set()
+    while sink.backlog:  # as a node's diagnostics ask, but without a pause
+        counts.add(sink.count)
+    assert sink.close()
+    assert (sink.failure, sink.stored, sink.count) == (None, 10, 10)
+    assert counts <= set(range(11))
+    assert sessions(tmp_path / 'out.h5') == list('0123456789')
+
+
 def test_a_full_disk_is_told_and_what_waited_is_written_when_there_is_room(
         full: list[bool], tmp_path: Path) -> None:
     sink = EpisodeSink(tmp_path / 'out.h5', 'train', {}, max_waiting=2)
