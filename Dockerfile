@@ -41,6 +41,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends \
       "ros-${ROS_DISTRO}-rosidl-default-runtime" \
       "ros-${ROS_DISTRO}-sensor-msgs" \
       "ros-${ROS_DISTRO}-std-msgs" \
+      "ros-${ROS_DISTRO}-tf2-msgs" \
       "ros-${ROS_DISTRO}-tf2-ros-py" \
       "ros-${ROS_DISTRO}-visualization-msgs" \
     && rm -rf /var/lib/apt/lists/*

@@ -7,8 +7,8 @@ from typing import Any
 
 PICTURES = {'image_topic': 'camera/image_raw', 'depth_topic': 'camera/depth/image_raw'}
 OTHERS = {'pose_topic': 'pose', 'odom_topic': 'odom', 'actions_topic': 'actions',
-          'cmd_vel_topic': 'cmd_vel', 'proprio_topic': 'proprio', 'tf_topic': '/tf',
-          'tf_static_topic': '/tf_static'}
+          'cmd_vel_topic': 'cmd_vel', 'proprio_topic': 'proprio', 'tf_topic': 'tf',
+          'tf_static_topic': 'tf_static'}
 """Launch argument → name in the nodes."""
 
 _TRANSPORTS = ('/compressed', '/compressedDepth')

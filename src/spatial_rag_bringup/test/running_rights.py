@@ -21,8 +21,8 @@ from .policy_file import Rights, written_name
 
 _CHOOSING = ('_source', '_transport')
 """Endings of the parameters that choose among topics."""
-_TRANSFORMS = {'/tf', '/tf_static'}
-"""What tf2_ros subscribes to, for pose_source tf; it comes with an installed ROS alone."""
+_TRANSFORMS = {'tf', 'tf_static'}
+"""What is subscribed to for pose_source tf, for which tf2_ros of an installed ROS is needed."""
 
 
 class RunningNodes:

@@ -84,7 +84,20 @@ def test_rviz_opens_with_the_robots_namespace_and_topics(
     assert (rviz.package, rviz.namespace) == ('rviz2', 'robot1')
     assert Path(rviz.arguments[1]).is_file()
     assert rviz.arguments[2:] == ['-f', 'world']
-    assert rviz.remappings == [('pose', '/slam/pose')]
+    assert rviz.remappings == [('pose', '/slam/pose'), ('/tf', 'tf'),
+                               ('/tf_static', 'tf_static')]
+
+
+def test_rviz_shows_the_frame_that_the_parameter_file_names(
+        started: Callable[..., list[Any]], tmp_path: Path) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**/memory_writer:\n  ros__parameters: {map_frame: hall}')
+
+    def frame(**given: str) -> str:
+        return str(nodes(started('robot', rviz='true', **given))['rviz'].arguments[-1])
+    assert frame() == 'map'
+    assert frame(params_file=str(file)) == 'hall'
+    assert frame(params_file=str(file), map_frame='world') == 'world'
 
 
 def test_log_level_and_respawn_reach_every_node(started: Callable[..., list[Any]]) -> None:
@@ -120,6 +133,7 @@ def test_a_replay_runs_on_the_recordings_time_and_ends_with_it(
     found = nodes(processes)
     for name in STACK:
         assert found[name].values()['use_sim_time'] is True
+        assert {('tf', '/tf'), ('tf_static', '/tf_static')} <= set(found[name].remappings)
     last = next(one for one in processes if getattr(one, 'on_exit', None))
     assert isinstance(last.on_exit, launch_shim.Shutdown)
     if player == 'rosbag2':

@@ -115,7 +115,7 @@ def test_rviz_is_started_in_the_namespace_and_with_the_time_of_the_robot(
     node = started(namespace='robot1', use_sim_time='true', pose_topic='amcl_pose')
     assert (node.package, node.executable, node.namespace) == ('rviz2', 'rviz2', 'robot1')
     assert node.parameters == [{'use_sim_time': True}]
-    assert node.remappings == [('pose', 'amcl_pose')]
+    assert node.remappings == [('pose', 'amcl_pose'), ('/tf', 'tf'), ('/tf_static', 'tf_static')]
 
 
 def test_rviz_shows_the_file_that_is_installed_or_another(started: Callable[..., Any]) -> None:

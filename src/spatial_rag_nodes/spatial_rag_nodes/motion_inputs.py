@@ -12,6 +12,7 @@ from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.health_checks import Silence
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 from spatial_rag_nodes.tf_poses import TfPoses
+from spatial_rag_nodes.transform_tree import TOPIC
 
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
@@ -42,7 +43,7 @@ ACTION_PARAMETERS = (
 
 
 ACTION_TOPICS = {'topic': (Float32MultiArray, 'actions'), 'twist': (Twist, 'cmd_vel')}
-_POSE_TOPICS = {'pose': 'pose', 'odometry': 'odom', 'tf': '/tf'}
+_POSE_TOPICS = {'pose': 'pose', 'odometry': 'odom', 'tf': TOPIC}
 
 
 def pose_silence(node: Node, parameters: NodeParameters) -> Silence:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from importlib.util import find_spec
 import os
 from pathlib import Path
+import sys
 from typing import Any
 
 from spatial_rag_core.memory.journal import Journal
-from spatial_rag_msgs.msg import LatentStamped
+from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_nodes.conversions import msg_from_latent, time_from_ns
 
 from geometry_msgs.msg import Transform, TransformStamped, Vector3
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 import numpy as np
 import pytest
 from rosgraph_msgs.msg import Clock
@@ -28,27 +31,24 @@ STAND_IN = Path(__file__).parent / 'fake_tf2_ros'
 class Rig:
     """A writer that follows the transforms, and the robot that moves them."""
 
-    def __init__(self, lab: Any, path: Path, **parameters: object) -> None:
+    def __init__(self, lab: Any, path: Path, namespace: str = '', **parameters: object) -> None:
         self.probe, self.path = lab.probe, path
+        words = ('-r', f'__ns:={namespace}') if namespace else ()
         self.process = lab.start_node(
-            'memory_writer_node', memory_path=path, pose_source='tf', min_travel_m=0.0,
+            'memory_writer_node', *words, memory_path=path, pose_source='tf', min_travel_m=0.0,
             min_turn_deg=0.0, action_source='motion', **parameters)
-        if HAS_TF2_ROS:
-            from tf2_msgs.msg import TFMessage
-            self._message = lambda transform: TFMessage(transforms=[transform])
-            self._tf = self.probe.publisher(TFMessage, '/tf')
-        else:
-            self._message = lambda transform: transform
-            self._tf = self.probe.publisher(TransformStamped, '/tf')
-        self._latent = self.probe.publisher(LatentStamped, '/spatial_rag/latent')
+        self.tf = self.transforms(f'{namespace}/tf')
+        self._latent = self.probe.publisher(LatentStamped, f'{namespace}/spatial_rag/latent')
         self.probe.spin(0.3)  # the writer must have found these publishers, too
 
+    def transforms(self, topic: str, subscribers: int = 1) -> Any:
+        """What publishes transforms there, once it has its subscribers."""
+        return self.probe.publisher(type(_message(TransformStamped())), topic, subscribers)
+
     def move(self, stamp_ns: int, x: float, frames: tuple[str, str] = ('map', 'base_link'),
-             ) -> None:
+             publisher: Any = None) -> None:
         """Say where the robot is; spun for longer than the writer's look period."""
-        self._tf.publish(self._message(TransformStamped(
-            header=Header(stamp=time_from_ns(stamp_ns), frame_id=frames[0]),
-            child_frame_id=frames[1], transform=Transform(translation=Vector3(x=x)))))
+        (publisher or self.tf).publish(_message(_transform(stamp_ns, x, frames)))
         self.probe.spin(0.1)
 
     def see(self, stamp_ns: int) -> None:
@@ -67,6 +67,21 @@ class Rig:
         self.probe.until(lambda: len(found()) >= count,
                          message=lambda: f'{found()}; {self.process.output}')
         return found()
+
+
+def _transform(stamp_ns: int, x: float, frames: tuple[str, str] = ('map', 'base_link'),
+               ) -> TransformStamped:
+    return TransformStamped(
+        header=Header(stamp=time_from_ns(stamp_ns), frame_id=frames[0]),
+        child_frame_id=frames[1], transform=Transform(translation=Vector3(x=x)))
+
+
+def _message(transform: TransformStamped) -> Any:
+    """One of them as it is sent: the stand-in has no message of several."""
+    if not HAS_TF2_ROS:
+        return transform
+    from tf2_msgs.msg import TFMessage
+    return TFMessage(transforms=[transform])
 
 
 @pytest.fixture
@@ -107,6 +122,71 @@ def test_where_simulated_time_is_turned_back_the_transforms_are_followed_anew(
     assert rig.places(4) == pytest.approx([1.0, 61.0, 2.0, 62.0])
 
 
+def test_each_robot_in_a_namespace_has_transforms_of_its_own(
+        lab: Any, tf: None, tmp_path: Path) -> None:
+    rig = Rig(lab, tmp_path / 'memory.db', namespace='/robot1')
+    others = rig.transforms('/tf', subscribers=0)
+    lab.probe.spin(0.3)
+    rig.move(T0_NS, x=1.0)
+    rig.move(T0_NS + STEP_NS, x=70.0, publisher=others)
+    rig.see(T0_NS)
+    assert rig.places(1) == [pytest.approx(1.0)]
+
+
+def test_what_is_no_transform_is_told_and_those_after_it_are_followed(
+        lab: Any, tf: None, tmp_path: Path) -> None:
+    rig = Rig(lab, tmp_path / 'memory.db')
+    rig.tf.publish(b'\x00\x01\x00\x00' + b'\xff' * 40)
+    lab.diagnostics.wait('memory_writer', lambda status, _: (
+        'bytes are no T' in status.message and 'internal error' not in status.message))
+    rig.move(T0_NS, x=3.0)
+    rig.see(T0_NS)
+    assert rig.places(1) == [pytest.approx(3.0)]
+
+
+@pytest.mark.skipif(HAS_TF2_ROS, reason='when tf2 itself raises is not known')
+def test_what_tf2_does_not_take_is_told_and_those_after_it_are_followed(
+        lab: Any, tf: None, tmp_path: Path) -> None:
+    rig = Rig(lab, tmp_path / 'memory.db')
+    rig.move(T0_NS, x=1.0, frames=('map', 'refused'))
+    lab.diagnostics.wait('memory_writer', lambda status, _: (
+        "tf2 takes no transform of 'refused' in 'map'" in status.message))
+    rig.move(T0_NS, x=3.0)
+    rig.see(T0_NS)
+    assert rig.places(1) == [pytest.approx(3.0)]
+
+
+_TWO_NODES = """
+from spatial_rag_nodes.executables import _run
+_run({'memory_writer_node': 'MemoryWriterNode', 'retriever_node': 'RetrieverNode'})
+"""
+
+
+def test_the_nodes_of_a_process_hear_the_transforms_once_also_when_one_of_them_stops(
+        lab: Any, tf: None, tmp_path: Path) -> None:
+    lab.start(sys.executable, '-c', _TWO_NODES, '--ros-args', '-p', 'pose_source:=tf', '-p',
+              f'memory_path:={tmp_path / "memory.db"}')
+    lab.diagnostics.wait_ready('memory_writer', 'retriever')
+    probe = lab.probe
+
+    def listeners() -> list[str]:
+        return [end.node_name for end in probe.node.get_subscriptions_info_by_topic('/tf')]
+    probe.until(lambda: listeners() == ['memory_writer'], message=lambda: str(listeners()))
+    answer = probe.call(ChangeState, '/memory_writer/change_state', ChangeState.Request(
+        transition=Transition(label='deactivate')))
+    assert answer.success
+    probe.until(lambda: listeners() == ['retriever'], message=lambda: str(listeners()))
+    retrieved = probe.listen(RetrievedMemories, '/spatial_rag/retrieved')
+    tf = probe.publisher(type(_message(TransformStamped())), '/tf')
+    latent = probe.publisher(LatentStamped, '/spatial_rag/latent')
+    tf.publish(_message(_transform(T0_NS, 4.0)))
+    probe.spin(0.3)
+    latent.publish(msg_from_latent(np.zeros(32, np.float32), Header(stamp=time_from_ns(T0_NS)),
+                                   'author'))
+    probe.until(lambda: bool(retrieved))
+    assert (retrieved[0].pose_valid, retrieved[0].pose.position.x) == (True, 4.0)
+
+
 def test_a_robot_without_transforms_is_told(lab: Any, tf: None, tmp_path: Path) -> None:
     Rig(lab, tmp_path / 'memory.db')
     lab.diagnostics.wait('memory_writer', lambda status, _: (
@@ -116,7 +196,7 @@ def test_a_robot_without_transforms_is_told(lab: Any, tf: None, tmp_path: Path) 
 @pytest.mark.skipif(HAS_TF2_ROS, reason='tf2_ros is installed')
 def test_without_tf2_ros_the_node_says_what_to_do_and_ends(lab: Any, tmp_path: Path) -> None:
     process = lab.start_node('memory_writer_node', memory_path=tmp_path / 'memory.db',
-                             pose_source='tf')
+                             pose_source='tf', exit_on_failure=True)
     assert process.wait() == 1
     assert 'pose_source tf needs tf2_ros' in process.output
     assert 'tf2-ros-py, or set pose_source to pose or odometry' in process.output

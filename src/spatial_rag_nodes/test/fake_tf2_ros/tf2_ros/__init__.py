@@ -1,11 +1,12 @@
 """
-What tf_poses.py uses of tf2_ros, for machines without it: one transform, not a tree.
+What transform_tree.py uses of tf2_ros, for machines without it: transforms, but no tree.
 
-As documented: Buffer(), TransformListener(buffer, node), lookup_transform of the latest, clear,
-and TransformException. It listens to TransformStamped, for tf2_msgs is absent as well.
+As documented: Buffer() with set_transform, set_transform_static, lookup_transform of the latest
+and clear, and TransformException.
 """
 
 from geometry_msgs.msg import TransformStamped
+from std_msgs.msg import Header
 
 
 class TransformException(Exception):  # noqa: N818
@@ -17,31 +18,41 @@ class Buffer:
 
     def __init__(self) -> None:
         self._transforms: dict[tuple[str, str], TransformStamped] = {}
+        self._static: dict[tuple[str, str], TransformStamped] = {}
 
     def set_transform(self, transform: TransformStamped, authority: str) -> None:
-        pair = transform.header.frame_id, transform.child_frame_id
+        if transform.child_frame_id == REFUSED:
+            raise ValueError('a value that tf2 does not take')
+        pair = _frames(transform)
         before = self._transforms.get(pair)
         if before is None or _seconds(before) <= _seconds(transform):
             self._transforms[pair] = transform
 
+    def set_transform_static(self, transform: TransformStamped, authority: str) -> None:
+        """Of no time, and so at any."""
+        parent, child = _frames(transform)
+        self._static[parent, child] = TransformStamped(
+            header=Header(frame_id=parent), child_frame_id=child, transform=transform.transform)
+
     def lookup_transform(self, target_frame: str, source_frame: str, time: object,
                          ) -> TransformStamped:
-        try:
-            return self._transforms[target_frame, source_frame]
-        except KeyError:
-            raise TransformException(f'"{source_frame}" passed to lookupTransform argument '
-                                     'source_frame does not exist.') from None
+        for transforms in (self._transforms, self._static):
+            if (found := transforms.get((target_frame, source_frame))) is not None:
+                return found
+        raise TransformException(f'"{source_frame}" passed to lookupTransform argument '
+                                 'source_frame does not exist.')
 
     def clear(self) -> None:
+        """Static ones stay."""
         self._transforms.clear()
 
 
-class TransformListener:
-    """Fills a buffer from /tf."""
+REFUSED = 'refused'
+"""Frame of which no transform is taken: tf2 says nowhere what it raises, and when."""
 
-    def __init__(self, buffer: Buffer, node: object) -> None:
-        node.create_subscription(TransformStamped, '/tf',
-                                 lambda msg: buffer.set_transform(msg, 'test'), 100)
+
+def _frames(transform: TransformStamped) -> tuple[str, str]:
+    return transform.header.frame_id, transform.child_frame_id
 
 
 def _seconds(transform: TransformStamped) -> float:
