@@ -6,14 +6,17 @@ node, while messages with wrong fields, sizes, encodings, NaNs and stamps, and b
 messages at all, go into every topic that they subscribe to and every service that they offer, as
 the running graph tells; of changes of state only those that there are not, for others would
 rightly end a node. Each node must live and answer, say on /diagnostics what it refused, never by
-an internal error, and grow by no more than `--growth-mb` (40); the robot must go on predicting.
-`--count N` (100 000), `--seed N`. Prints how it went, and ends with 1 where something of that
+an internal error, and leak no more than `--leak-kb` (0.5) a message; the robot must go on
+predicting. `--sources other`: the same on odometry, twist, transforms and compressed pictures and
+depth maps, with a model that takes all inputs; both together reach every subscription that there
+is. `--count N` (100 000), `--seed N`. Prints how it went, and ends with 1 where something of that
 does not hold.
 """
 
 from __future__ import annotations
 
 import argparse
+from itertools import pairwise
 import json
 import os
 from pathlib import Path
@@ -23,11 +26,11 @@ import tempfile
 import time
 
 from spatial_rag_bringup.check_alive import silent_nodes
-from spatial_rag_bringup.run_options import parse
-from spatial_rag_bringup.run_plan import make_plan
 
+from fuzz_setups import commands, SOURCES
 from fuzz_targets import Heard, Requests, Topics
 from malformed import Malformer
+import other_sources
 from running_stack import Ear, PoweredStack, stay_apart
 
 START_TIMEOUT_SEC, ANSWER_TIMEOUT_SEC = 90.0, 60.0
@@ -35,8 +38,11 @@ SAMPLING_ROUNDS = 4
 """So many seconds it is listened to what is sent rightly, to spoil that."""
 A_ROUND = 5
 """Messages into each topic between two requests to each service."""
-WARM_SHARE = 0.3
-"""Memory is compared from when this share was sent to the end."""
+THIRDS = 3
+"""
+Memory is weighed after each: what is a leak grows in the second and in the last, and what takes
+its room once, such as a queue, does not.
+"""
 PREDICTIONS_AFTERWARDS = 20
 DIAGNOSTICS_SEC, ALIVE_SEC = 3.0, 10.0
 """Nodes tell their state once a second; at the end also to one who asks only then."""
@@ -49,7 +55,10 @@ class Fuzz:
         self._stack, self._ear = stack, ear
         self._malformer = Malformer(random.Random(seed))
         self.heard, self.topics = Heard(ear.node), Topics(ear.node)
-        self.resident_mb: dict[str, list[float]] = {}
+        self.sent: list[int] = []
+        """Until each weighing."""
+        self.resident_kb: dict[str, list[float]] = {}
+        """Of each process, at each weighing."""
 
     def prepare(self) -> None:
         """Find the targets, and what is sent there rightly."""
@@ -63,38 +72,47 @@ class Fuzz:
         self.topics.stop_listening()
         self.requests = Requests(self._ear.node)
         self._ear.spin(1.0)
+        self.topics.fill_queues()
 
     def _is_up(self) -> bool:
         """Whether it predicts, and every node has told its state."""
-        return bool(self._ear.predicted_ns) and set(self._stack.taken()) <= set(
-            self.heard.last_sec)
+        telling = set(self._stack.taken()) - {other_sources.NAME}
+        return bool(self._ear.predicted_ns) and telling <= set(self.heard.last_sec)
 
     def run(self, count: int) -> None:
         """Until all is sent, or a process has ended."""
-        sent, warm, told_sec = 0, False, time.monotonic()
+        sent, told_sec = 0, time.monotonic()
         while sent < count and not self._stack.dead():
             for _ in range(A_ROUND):
                 sent += self.topics.send(self._malformer)
             sent += self.requests.send(self._malformer)
             self.requests.wait(self._ear, 1.0)
-            if not warm and sent >= WARM_SHARE * count:
-                warm = True
-                self._weigh()
+            if sent >= (len(self.sent) + 1) * count / THIRDS and sent < count:
+                self._weigh(sent)
             if time.monotonic() - told_sec > 10.0:
                 told_sec = time.monotonic()
                 print(f'{sent} sent', file=sys.stderr, flush=True)
         self.requests.wait(self._ear, ANSWER_TIMEOUT_SEC)
         self._ear.spin(DIAGNOSTICS_SEC)
-        self._weigh()
+        self._weigh(sent)
 
     def silent(self) -> list[str]:
         """Subscribers that say nothing, or nothing of what they refused."""
         said = {name for name in self.topics.subscribers if self.heard.problems.get(name)}
         return sorted({*self.topics.subscribers - said, *silent_nodes([*said], ALIVE_SEC)})
 
-    def _weigh(self) -> None:
+    def _weigh(self, sent: int) -> None:
+        self.sent.append(sent)
         for name, (_, resident_bytes) in self._stack.taken().items():
-            self.resident_mb.setdefault(name, []).append(resident_bytes / 1e6)
+            self.resident_kb.setdefault(name, []).append(resident_bytes / 1e3)
+
+    def leak_kb(self) -> dict[str, float]:
+        """Growth of each process a message, in that of the later thirds in which it is less."""
+        return {name: round(min(
+            (after - before) / (sent_after - sent_before)
+            for (before, after), (sent_before, sent_after) in zip(
+                pairwise(sizes), pairwise(self.sent), strict=True)), 3)
+            for name, sizes in self.resident_kb.items() if len(sizes) == THIRDS}
 
     def goes_on(self) -> bool:
         """Whether the robot, which was there all the time, predicts as before."""
@@ -103,29 +121,13 @@ class Fuzz:
             lambda: len(self._ear.predicted_ns) >= before + PREDICTIONS_AFTERWARDS, 60.0)
 
 
-def commands(folder: Path) -> dict[str, list[str]]:
-    """Return every process: the stack, what else subscribes to it, and the simulated robot."""
-    memory = folder / 'memory.db'
-    plan = make_plan(parse(['--memory', str(memory)]), folder)
-    name, robot = plan.source
-    predictor = plan.nodes['transition_predictor']
-    common = [word for word in predictor if word != predictor[0]]
-
-    def program(executable: str, **parameters: object) -> list[str]:
-        return [predictor[0].replace('transition_predictor_node', executable), *common,
-                *(word for key, value in parameters.items() for word in ('-p', f'{key}:={value}'))]
-    return {**plan.nodes, name: [*robot, '-p', 'subscriber_wait_sec:=0.0'],
-            'visualizer': program('visualizer_node', memory_path=memory, model_path=plan.model),
-            'episode_recorder': program('episode_recorder_node',
-                                        output_path=folder / 'episodes.h5')}
-
-
 def main() -> int:
     """Return 1 where a node does not stand it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--count', type=int, default=100_000)
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--growth-mb', type=float, default=40.0, help='limit of each process')
+    parser.add_argument('--leak-kb', type=float, default=0.5, help='limit of each process')
+    parser.add_argument('--sources', choices=[*SOURCES], default='usual')
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -133,7 +135,7 @@ def main() -> int:
         os.chdir(folder)  # what a wrong path makes lies there
         ear = Ear()
         with (folder / 'nodes.log').open('w') as log:
-            stack = PoweredStack(commands(folder), log)
+            stack = PoweredStack(commands(options.sources, folder), log)
             stack.power_on()
             fuzz = Fuzz(stack, ear, options.seed)
             try:
@@ -147,15 +149,15 @@ def main() -> int:
                 stack.power_off()
         ear.close()
         os.chdir('/')
-        return report(fuzz, dead, silent, goes_on, options.growth_mb,
+        return report(fuzz, dead, silent, goes_on, options.leak_kb,
                       (folder / 'nodes.log').read_text(errors='replace'))
 
 
 def report(fuzz: Fuzz, dead: list[str], silent: list[str], goes_on: bool,
-           growth_limit_mb: float, log: str) -> int:
+           leak_limit_kb: float, log: str) -> int:
     """Print what was sent and how the nodes are."""
     sent = {**fuzz.topics.sent, **fuzz.requests.sent}
-    growth = {name: round(sizes[-1] - sizes[0], 1) for name, sizes in fuzz.resident_mb.items()}
+    leak_kb = fuzz.leak_kb()
     internal = sorted({*fuzz.requests.internal_errors, *(
         line for line in log.splitlines() if 'internal error' in line or 'Traceback' in line)})
     for node, problems in sorted(fuzz.heard.problems.items()):
@@ -168,15 +170,16 @@ def report(fuzz: Fuzz, dead: list[str], silent: list[str], goes_on: bool,
         print('\n'.join(log.splitlines()[-40:]))
     holds = {'no crash': not dead, 'no internal error': not internal,
              'every request answered': not fuzz.requests.unanswered,
-             f'growth within {growth_limit_mb:g} MB': all(
-                 grown <= growth_limit_mb for grown in growth.values()),
+             f'leak within {leak_limit_kb:g} kB a message': bool(leak_kb) and all(
+                 leak <= leak_limit_kb for leak in leak_kb.values()),
              'every subscriber says what it refused': not silent, 'goes on afterwards': goes_on}
     print('sent to', ', '.join(f'{name} ({count})' for name, count in sent.items()))
     print(json.dumps({
         'question': 'do the nodes stand malformed messages?', 'sent': sum(sent.values()),
         'topics': len(fuzz.topics.sent), 'services': len(fuzz.requests.sent),
-        'least_sent_to_one': min(sent.values()), 'growth_mb': growth,
-        'resident_mb': {name: round(sizes[-1]) for name, sizes in fuzz.resident_mb.items()},
+        'least_sent_to_one': min(sent.values()), 'leak_kb_a_message': leak_kb,
+        'resident_mb': {name: [round(size / 1e3) for size in sizes]
+                        for name, sizes in fuzz.resident_kb.items()},
         'silent': silent, 'holds': holds}), flush=True)
     return 0 if all(holds.values()) else 1
 

@@ -9,14 +9,17 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState
-from malformed import Malformer, message_type
+from malformed import LONGEST, Malformer, message_type
+import other_sources
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 from running_stack import Ear
 
 MOST_SAMPLES = 50
+DEEPEST = 100
+"""Messages that the deepest queue of a node holds."""
 NO_TRANSITION = 200
 """An id that no transition of a lifecycle has."""
 SHOWN = ('visualization_msgs/msg/MarkerArray', 'nav_msgs/msg/Path', 'sensor_msgs/msg/Image')
@@ -26,9 +29,9 @@ NOT_OURS = ('/parameter_events', '/rosout', '/diagnostics', '/clock')
 
 
 def our_nodes(node: Node) -> list[tuple[str, str]]:
-    """Name and namespace of all nodes but this."""
+    """Name and namespace of all nodes but those of the benchmark."""
     return [(name, namespace) for name, namespace in node.get_node_names_and_namespaces()
-            if name != node.get_name()]
+            if name not in (node.get_name(), other_sources.NAME)]
 
 
 def type_of(name: str) -> Any:
@@ -81,15 +84,30 @@ class Topics:
         """What comes from now on may be spoilt: open the publishers."""
         for topic, (kind, subscription) in self._listening.items():
             self._node.destroy_subscription(subscription)
-            self._publishers[topic] = self._node.create_publisher(kind, topic, self._qos)
+            self._publishers[topic] = self._node.create_publisher(kind, topic, QoSProfile(
+                history=HistoryPolicy.KEEP_LAST, depth=50,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL))  # which every reader takes
             self.sent[topic] = 0
+
+    def fill_queues(self) -> None:
+        """Let the middleware take for each place of a queue what it keeps for long messages."""
+        for _ in range(DEEPEST):
+            for topic in self._publishers:
+                self._send(topic, LONGEST)
 
     def send(self, malformer: Malformer) -> int:
         """One message into each; returns how many."""
-        for topic, publisher in self._publishers.items():
-            publisher.publish(malformer.serialized(self._samples[topic]))
-            self.sent[topic] += 1
-        return len(self._publishers)
+        return sum(self._send(topic, malformer.serialized(samples))
+                   for topic, samples in self._samples.items())
+
+    def _send(self, topic: str, message: bytes) -> bool:
+        """Tell whether it was sent: of a type of fixed size rcl sends no more than that."""
+        try:
+            self._publishers[topic].publish(message)
+        except RuntimeError:
+            return False
+        self.sent[topic] += 1
+        return True
 
 
 class Requests:

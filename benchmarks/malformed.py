@@ -35,6 +35,8 @@ message of a queue as much room as the longest so far took, and that is no leak.
 """
 ENCAPSULATION = 4
 """Bytes before the fields of a serialized message (CDR, XTypes 7.4)."""
+LONGEST = bytes((0, 1, 0, 0)) + bytes(LONG)
+"""Serialized: nothing but zeros."""
 LIES = (b'\xff\xff\xff\xff', b'\xff\xff\xff\x7f', b'\x00\x00\x00\x10', b'\x00\x00\x00\x00')
 """Lengths of what does not follow."""
 
