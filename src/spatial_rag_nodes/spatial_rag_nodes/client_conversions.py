@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 from spatial_rag_core.errors import ConfigurationError
-from spatial_rag_core.records import Hit, Memory, MemoryQuery, MemorySelection, Pose, Position
+from spatial_rag_core.records import (
+    as_latent,
+    Hit,
+    Memory,
+    MemoryQuery,
+    MemorySelection,
+    Pose,
+    Position,
+    Vector,
+)
 from spatial_rag_msgs.msg import Memory as MemoryMsg
 from spatial_rag_msgs.msg import RetrievedMemory
 from spatial_rag_msgs.srv import ForgetMemories, LabelMemories, QueryMemory
@@ -19,6 +31,34 @@ from spatial_rag_nodes.conversions import (
 from geometry_msgs.msg import Point, PoseStamped
 import numpy as np
 from std_msgs.msg import Header
+
+
+@dataclass(frozen=True, eq=False)
+class Latent:
+    """
+    A latent and its author, without whom it means nothing.
+
+    z: float32 [z_dim].  model_id: of the bundle that made it, as memories and messages carry it;
+    empty: not known, and a node takes it for one of its own without a check.
+    Raises LatentError for what is no list of finite numbers.
+    """
+
+    z: Vector
+    model_id: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, 'z', as_latent(self.z))
+
+
+def latent_fields(latent: Latent | None) -> dict[str, Any]:
+    """Fields of a request that say a latent; raises ConfigurationError for what is no Latent."""
+    if latent is None:
+        return {}
+    if not isinstance(latent, Latent):
+        raise ConfigurationError(f'latent must be a Latent, got {type(latent).__name__}; say who '
+                                 "made it: Latent(z, model_id), or Latent(z, '') where that is "
+                                 'not to be checked')
+    return {'latent': floats_from_vector(latent.z), 'model_id': latent.model_id}
 
 
 def memory_of(msg: MemoryMsg) -> Memory:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
-from spatial_rag_core.errors import InputError
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.records import Vector
 from spatial_rag_core.settings import Settings
@@ -18,6 +17,7 @@ from spatial_rag_core.streams.stamp_order import StampOrder, Step
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_msgs.srv import EncodeImage
 from spatial_rag_nodes import encoder_parameters, qos, shared_parameters
+from spatial_rag_nodes.answers import coded
 from spatial_rag_nodes.conversions import (
     array_from_vector,
     floats_from_vector,
@@ -31,8 +31,8 @@ from spatial_rag_nodes.health_checks import (
     Drops,
     Find,
     Finding,
-    report_time_jump,
     Silence,
+    TimeJumps,
     TooSlow,
 )
 from spatial_rag_nodes.images import depth_from_msg, DepthMap, jpeg_from_rgb, Rgb, rgb_from_msg
@@ -74,7 +74,7 @@ class EncoderNode(ManagedNode):
         self._bundle = Bundle.load(
             shared_parameters.model_path(config), z_dim=config['z_dim'],
             device=config['device'], num_threads=config['num_threads'])
-        self._order = StampOrder()
+        self._order, self._time = StampOrder(), TimeJumps(self.health, 'pictures')
         self.follow_parameters()
         self._counts = dict.fromkeys(('frames_in', 'frames_over_rate', 'frames_stale',
                                       'frames_dropped', 'frames_without_depth'), 0)
@@ -86,7 +86,7 @@ class EncoderNode(ManagedNode):
         self._service_threads = self.keep(ServiceThreads(self, 'encode_image'))
         self._service_threads.create_service(
             EncodeImage, 'spatial_rag/encode_image', self.health, self._serve,
-            EncodeImage.Response.INVALID_IMAGE)
+            EncodeImage.Response.MODEL_UNAVAILABLE)
         self._tell_model()
 
     def _tell_model(self) -> None:
@@ -171,8 +171,8 @@ class EncoderNode(ManagedNode):
 
     def _is_stale(self, stamp_ns: int) -> bool:
         step = self._order.follow(stamp_ns)
+        self._time.follow(stamp_ns, step)
         if step is Step.JUMPED_BACK:
-            report_time_jump(self.health, 'pictures')
             self.follow_parameters()
         stale = step in (Step.REPEATED, Step.LATE)
         self._counts['frames_stale'] += stale
@@ -232,11 +232,9 @@ class EncoderNode(ManagedNode):
             response.message = (f'model {meta.model_id} also takes depth or proprioception; a '
                                 'picture alone does not tell where it was taken')
             return response
-        try:
+        with coded(response):
             _, z = await self._service_threads.run(self._latent, request.image)
             response.latent, response.model_id = floats_from_vector(z), meta.model_id
-        except InputError as error:
-            response.code, response.message = response.INVALID_IMAGE, str(error)
         return response
 
     def figures(self) -> dict[str, object]:

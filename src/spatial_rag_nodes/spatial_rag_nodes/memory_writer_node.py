@@ -59,7 +59,8 @@ class MemoryWriterNode(ManagedNode):
         self._actions = ActionTrack(config['action_timeout_sec'])
         writing = writer_parameters.writer_config(config)
         admission = Admission(writer_parameters.admission_config(config))
-        threads = self.keep(ServiceThreads(self, 'services', 2))
+        changes = self.keep(ServiceThreads(self, 'changes', 2))
+        sessions = self.keep(ServiceThreads(self, 'sessions'))
         self._commits = CommitConfig(config['commit_period_sec'])
         self._committer = Committer(self._open_journal, self._commits)
         self.at_end(self._end_committer)
@@ -67,8 +68,8 @@ class MemoryWriterNode(ManagedNode):
         self._writer = MemoryWriter(
             self._committer, self._poses, self._action_source(), writing, admission)
         self._unplaced = self._skipped = self._begun_anew = 0
-        services = WriterServices(threads, self.health, self._writer.recording, self._committer,
-                                  self._place_waiting)
+        services = WriterServices(changes, sessions, self.health, self._writer.recording,
+                                  self._committer, self._place_waiting)
         self.create_timer(LOOK_PERIOD_SEC, self.health.guarded(self._look),
                           clock=Clock(clock_type=ClockType.STEADY_TIME))
         for name, find in (('full', self._find_too_full), ('backlog', self._find_backlog),

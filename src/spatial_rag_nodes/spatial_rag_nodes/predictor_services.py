@@ -27,6 +27,8 @@ from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import Header
 
 ROLLOUT_PARAMETERS = (
+    Parameter('latent_timeout_sec', 1.0, 'A rollout begins with a latent that came at most so '
+              'long ago', 's', 0.01, 3600.0, live=True),
     Parameter('rollout_memories', 128, 'Memories at hand for rollout, nearest poses first', '',
               0, 1024, live=True),
     Parameter('rollout_radius_m', 6.0, 'They lie at most this far from the start; as far as a '
@@ -53,11 +55,12 @@ class PredictorServices:
     """
     The services of the transition predictor; the model runs in a thread of theirs.
 
-    present: called in the executor's thread; None: nothing was seen yet.
+    present: called in the executor's thread; raises ServiceUnavailableError where nothing was
+    seen lately.
     """
 
     def __init__(self, node: Node, config: NodeParameters, health: Health, bundle: Bundle,
-                 present: Callable[[], Present | None]) -> None:
+                 present: Callable[[], Present]) -> None:
         self._node, self._config, self._bundle = node, config, bundle
         self._present = present
         self._threads = ServiceThreads(node, 'rollout')
@@ -91,8 +94,6 @@ class PredictorServices:
         if len(request.latent):
             return Present(0, as_latent(request.latent, self._config['z_dim']), given, None)
         present = self._present()
-        if present is None:
-            raise ServiceUnavailableError('no latent has come yet; is the encoder running?')
         return present if given is None else present._replace(pose=given)
 
     def _require_model(self, model_id: str) -> None:
@@ -111,11 +112,11 @@ class PredictorServices:
             min_age_sec=config['rollout_min_age_sec'], model_id=self._bundle.model_id,
             pose=stamped_pose(start.pose, config['map_frame']))
         request.pose.header.stamp = time_from_ns(start.stamp_ns)
-        timeout_sec = config['retriever_timeout_sec']
-        answer = await answer_of(self._node, self._retriever, request, timeout_sec)
-        if answer is None:
-            return (), (f'without memories: no answer from {self._retriever.service_name} within '
-                        f'{timeout_sec:g} s; is the retriever running?')
+        try:
+            answer = await answer_of(self._node, self._retriever, request,
+                                     config['retriever_timeout_sec'], 'retriever')
+        except ServiceUnavailableError as error:
+            return (), f'without memories: {error}'
         if answer.code != answer.OK:
             return (), f'without memories: {answer.message}'
         return tuple(memory_of(hit.memory) for hit in answer.memories), ''

@@ -20,12 +20,11 @@ from spatial_rag_core.settings import Settings
 from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
 from spatial_rag_core.streams.newest_first import NewestFirstWorker
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
-from spatial_rag_core.streams.stamp_order import Step
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
 from spatial_rag_nodes import qos, shared_parameters
 from spatial_rag_nodes.conversions import msg_from_hit, msg_from_pose, RANK_BY, sample_from_msg
 from spatial_rag_nodes.health import ERROR
-from spatial_rag_nodes.health_checks import Drops, Find, Finding, report_time_jump, TooSlow
+from spatial_rag_nodes.health_checks import Drops, Find, Finding, TimeJumps, TooSlow
 from spatial_rag_nodes.index_parameters import index_config, INDEX_PARAMETERS
 from spatial_rag_nodes.managed_node import ManagedNode
 from spatial_rag_nodes.motion_inputs import POSE_PARAMETERS, pose_silence, subscribe_pose
@@ -38,7 +37,7 @@ from std_msgs.msg import Header
 
 def _parameters(settings: Settings) -> tuple[Parameter, ...]:
     return (
-        shared_parameters.AUTOSTART,
+        *shared_parameters.START,
         shared_parameters.MEMORY_PATH,
         *INDEX_PARAMETERS,
         *POSE_PARAMETERS,
@@ -106,7 +105,9 @@ class RetrieverNode(ManagedNode):
         """Listen, and look after what comes."""
         self._worker = None if self._index.kind == 'embedded' else self.keep(
             NewestFirstWorker(self.health.guarded(self._look_up), 'lookups'))
+        self._handed_over = RetrievedMemories()
         self._pose_silence = pose_silence(self, self.config)
+        self._pose_time = TimeJumps(self.health, 'poses')
         for name, find in self._checks():
             self.keep(self.health.check(name, find))
         subscribe_pose(self, self.health, self.config, self._on_pose)
@@ -125,8 +126,7 @@ class RetrieverNode(ManagedNode):
 
     def _on_pose(self, stamp_ns: int, pose: Pose) -> None:
         self._pose_silence.heard()
-        if self._poses.insert(stamp_ns, pose) is Step.JUMPED_BACK:
-            report_time_jump(self.health, 'poses')
+        self._pose_time.follow(stamp_ns, self._poses.insert(stamp_ns, pose))
 
     def _on_latent(self, msg: LatentStamped) -> None:
         answer = RetrievedMemories(header=Header(
@@ -142,8 +142,11 @@ class RetrieverNode(ManagedNode):
         item = self._standing_query(sample, pose), answer
         if self._worker is None:
             self._look_up(item)
-        else:
-            self._dropped += not self._worker.put(item)
+            return
+        if not self._worker.put(item):  # the one before was dropped for it
+            self._dropped += 1
+            self._publish(self._handed_over)
+        self._handed_over = answer
 
     def _pose_at(self, stamp_ns: int) -> Pose:
         try:

@@ -145,16 +145,13 @@ class RetrieverServices:
     async def _encode(self, image: Image, response: Any) -> None:
         """Write a picture's latent into the response; raises what `coded` has a code for."""
         start = time.perf_counter()
-        timeout_sec = self._config['encoder_timeout_sec']
         encoded = await answer_of(self._node, self._encoder, EncodeImage.Request(image=image),
-                                  timeout_sec)
+                                  self._config['encoder_timeout_sec'], 'encoder')
         response.encode_time_ms = (time.perf_counter() - start) * 1e3
-        if encoded is None:
-            name = self._node.resolve_service_name(self._encoder.srv_name)
-            raise ServiceUnavailableError(f'no answer from {name} within {timeout_sec:g} s; is '
-                                          'the encoder running?')
-        if encoded.code != encoded.OK:
+        if encoded.code in (encoded.INVALID_IMAGE, encoded.NOT_ALONE):
             raise InputError(encoded.message)
+        if encoded.code != encoded.OK:
+            raise ServiceUnavailableError(encoded.message)
         response.latent, response.model_id = encoded.latent, encoded.model_id
 
     async def _get(self, request: GetMemory.Request,

@@ -7,26 +7,19 @@ import contextlib
 from pathlib import Path
 import queue
 from types import TracebackType
-from typing import Any
 
 from spatial_rag_core.errors import ServiceUnavailableError
 from spatial_rag_core.memory.answering.relocalization import PoseHypothesis
 from spatial_rag_core.memory.upkeep.backup import BackupReport
-from spatial_rag_core.records import (
-    as_latent,
-    Hit,
-    Memory,
-    MemoryQuery,
-    MemorySelection,
-    Pose,
-    Vector,
-)
+from spatial_rag_core.records import Hit, Memory, MemoryQuery, MemorySelection, Pose
 from spatial_rag_msgs import srv
 from spatial_rag_msgs.msg import Surprise
 from spatial_rag_nodes import qos
 from spatial_rag_nodes.client_conversions import (
     fill_selection,
     hit_of,
+    Latent,
+    latent_fields,
     memory_of,
     request_from_query,
     stamped_pose,
@@ -58,7 +51,8 @@ class SpatialRagClient:
     ROS arguments of the command line.  namespace: of the robot, where it is another.
     timeout_sec: how long each call waits.  map_frame: that of the memory.
     Raises from each call ServiceUnavailableError where no node answers in time, and what the
-    node raised: ConfigurationError, InputError, JournalError, BundleError.
+    node raised: ConfigurationError, InputError, JournalError (ModelMismatchError for a latent of
+    another bundle than the one that runs).
     """
 
     def __init__(self, node: Node | None = None, *, namespace: str = '',
@@ -160,20 +154,20 @@ class SpatialRagClient:
 
     # What is seen and foreseen
 
-    def encode(self, picture: Rgb) -> Vector:
-        """The latent of a picture uint8 [H, W, 3], float32 [z_dim]."""
+    def encode(self, picture: Rgb) -> Latent:
+        """The latent of a picture uint8 [H, W, 3], and the bundle that made it."""
         response = self._calls.call(
             srv.EncodeImage, 'encode_image',
             srv.EncodeImage.Request(image=image_from_rgb(picture, Header())))
-        return as_latent(response.latent)
+        return Latent(response.latent, response.model_id)
 
-    def decode(self, latent: ArrayLike) -> Rgb:
+    def decode(self, latent: Latent) -> Rgb:
         """What the model thinks that a latent looks like, uint8 [S, S, 3]."""
         response = self._calls.call(srv.DecodeLatent, 'decode_latent',
-                                    srv.DecodeLatent.Request(latent=_floats(latent)))
+                                    srv.DecodeLatent.Request(**latent_fields(latent)))
         return rgb_from_msg(response.image)
 
-    def relocalize(self, picture: Rgb | None = None, *, latent: ArrayLike | None = None,
+    def relocalize(self, picture: Rgb | None = None, *, latent: Latent | None = None,
                    max_hypotheses: int = 0, k: int = 0, near: Pose | None = None,
                    radius_m: float = 0.0, after: float | None = None,
                    before: float | None = None, session: str = '', robot: str = '',
@@ -185,25 +179,26 @@ class SpatialRagClient:
         """
         response = self._calls.call(srv.Relocalize, 'relocalize', srv.Relocalize.Request(
             image=Image() if picture is None else image_from_rgb(picture, Header()),
-            latent=_floats(latent), max_hypotheses=max_hypotheses, k=k,
+            **latent_fields(latent), max_hypotheses=max_hypotheses, k=k,
             pose=stamped_pose(near, self._map_frame), radius_m=float(radius_m),
             after=time_from_seconds(after), before=time_from_seconds(before), session=session,
             robot=robot, map_id=map_id, labels=list(labels)))
         return [hypothesis_from_msg(place) for place in response.hypotheses]
 
-    def rollout(self, actions: ArrayLike, *, latent: ArrayLike | None = None,
+    def rollout(self, actions: ArrayLike, *, latent: Latent | None = None,
                 pose: Pose | None = None, without_memories: bool = False,
                 with_pictures: bool = False) -> RolloutResult:
         """
         Imagine what comes of plans: actions float32 [B, T, action_dim], or [T, action_dim].
 
-        latent: where to start; None: now.  pose: of the start; None: where the robot is, and for a
-        latent that is given: not known, so without memories.
+        latent: where to start; None: now.  pose: of the start; None: where the robot is, but not
+        known for a latent that is given: then without memories, and poses relative to the start.
+        Raises ServiceUnavailableError where no latent has come lately to start from.
         """
         plans = np.asarray(actions, np.float32)
         response = self._calls.call(srv.Rollout, 'rollout', srv.Rollout.Request(
-            actions=_floats(plans), plans=len(plans) if plans.ndim == 3 else 1,
-            latent=_floats(latent), pose=stamped_pose(pose, self._map_frame),
+            actions=floats_from_vector(plans), plans=len(plans) if plans.ndim == 3 else 1,
+            **latent_fields(latent), pose=stamped_pose(pose, self._map_frame),
             without_memories=without_memories, with_pictures=with_pictures))
         return rollout_from_response(response)
 
@@ -237,8 +232,3 @@ class SpatialRagClient:
             yield taken()
         finally:
             node.destroy_subscription(listening)
-
-
-def _floats(values: ArrayLike | None) -> Any:
-    """float32[] of a message; None: empty."""
-    return floats_from_vector(np.zeros(0) if values is None else np.asarray(values).ravel())

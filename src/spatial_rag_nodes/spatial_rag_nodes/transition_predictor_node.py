@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import NamedTuple
 
-from spatial_rag_core.errors import PoseError
+from spatial_rag_core.errors import PoseError, ServiceUnavailableError
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.models.imagined import Imagined
@@ -20,22 +20,23 @@ from spatial_rag_core.streams.latent_history import LatentHistory
 from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
 from spatial_rag_core.streams.motion import MotionActions
 from spatial_rag_core.streams.pose_buffer import PoseBuffer
-from spatial_rag_core.streams.stamp_order import Step
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories, Surprise
 from spatial_rag_nodes import predictor_parameters, qos, shared_parameters
 from spatial_rag_nodes.conversions import (
     array_from_vector,
     fill_memory_weights,
+    map_pose_from_msg,
     msg_from_latent,
     recollection_from_msg,
     sample_from_msg,
 )
-from spatial_rag_nodes.health_checks import report_time_jump, TooSlow
+from spatial_rag_nodes.health_checks import TimeJumps, TooSlow
 from spatial_rag_nodes.managed_node import ManagedNode
 from spatial_rag_nodes.motion_inputs import pose_silence, subscribe_action, subscribe_pose
 from spatial_rag_nodes.predictor_services import PredictorServices, Present
 from spatial_rag_nodes.surprise_watch import SurpriseWatch
 
+from geometry_msgs.msg import PoseStamped
 from rclpy.clock import Clock, ClockType
 from std_msgs.msg import Float32MultiArray, Header
 
@@ -56,7 +57,8 @@ class TransitionPredictorNode(ManagedNode):
 
     One goes out for each frame, and foresees the latent a step of the model (step_sec) after it.
     What becomes of each is told on spatial_rag/surprise (SurpriseWatch); whoever asks for other
-    futures is answered from a thread (PredictorServices).
+    futures is answered from a thread (PredictorServices). Poses are listened to where actions are
+    derived from them; else the retriever tells with the memories where the robot was.
     """
 
     def __init__(self) -> None:
@@ -78,7 +80,6 @@ class TransitionPredictorNode(ManagedNode):
         self._counts = dict.fromkeys(('predictions', 'without_action', 'retrieval_late',
                                       'with_memories', 'with_memory_poses'), 0)
         self._history_steps = 0
-        self._newest: LatentSample | None = None
         self._rate, self._latency_ms = RateWindow(), LatencyWindow()
         self._plain = self.create_lifecycle_publisher(
             Float32MultiArray, 'latent_next', qos.stream())
@@ -92,16 +93,14 @@ class TransitionPredictorNode(ManagedNode):
             self.get_logger().warning(told)
 
     def activate(self) -> None:
-        """Listen; what waited for its memories before is not predicted any more."""
+        """Listen; what came before is neither predicted nor begun with any more."""
+        self._newest: _Waiting | None = None
         timeout_sec = self.config['retrieval_timeout_sec']
         self._waiting: DeadlineJoin[_Waiting, MemoryBank] = DeadlineJoin(timeout_sec)
         self._deadline = self.create_timer(
             timeout_sec, self.health.guarded(self._on_deadline),
             clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._deadline.cancel()
-        self._pose_silence = pose_silence(self, self.config)
-        if self._motion is not None:
-            self.keep(self.health.check('silent pose', self._pose_silence))
         self.keep(self.health.check('slow', TooSlow(
             self._latency_ms, self._rate, lambda: self.config['latency_budget_sec'],
             'a prediction', 'lower retrieval_timeout_sec, take a smaller model, or leave this '
@@ -119,7 +118,11 @@ class TransitionPredictorNode(ManagedNode):
                              window_sec=self._bundle.metadata.step_sec)
 
     def _subscribe(self) -> None:
-        subscribe_pose(self, self.health, self.config, self._on_pose)
+        if self._motion is not None:
+            self._pose_silence = pose_silence(self, self.config)
+            self._pose_time = TimeJumps(self.health, 'poses')
+            self.keep(self.health.check('silent pose', self._pose_silence))
+            subscribe_pose(self, self.health, self.config, self._on_pose)
         subscribe_action(self, self.health, self.config, self._actions.add)
         self.create_subscription(LatentStamped, 'spatial_rag/latent',
                                  self.health.guarded(self._on_latent), qos.stream())
@@ -128,14 +131,12 @@ class TransitionPredictorNode(ManagedNode):
 
     def _on_pose(self, stamp_ns: int, pose: Pose) -> None:
         self._pose_silence.heard()
-        if self._poses.insert(stamp_ns, pose) is Step.JUMPED_BACK:
-            report_time_jump(self.health, 'poses')
+        self._pose_time.follow(stamp_ns, self._poses.insert(stamp_ns, pose))
 
     def _on_latent(self, msg: LatentStamped) -> None:
         arrived_ns = time.monotonic_ns()
         sample = sample_from_msg(msg, self.config['z_dim'])
         self._bundle.require_author(sample.model_id)
-        self._newest = sample
         self._surprise.seen(sample, msg.header)
         waiting = _Waiting(sample, msg.header, arrived_ns)
         self._on_deadline()  # the timer may be late
@@ -155,6 +156,9 @@ class TransitionPredictorNode(ManagedNode):
             self._predict(waiting, memories)
         if not len(self._waiting):
             self._deadline.cancel()
+        if self._motion is None and msg.pose_valid:
+            self._poses.insert(stamp_ns, map_pose_from_msg(
+                PoseStamped(header=msg.header, pose=msg.pose), self.config['map_frame']))
 
     def _on_deadline(self) -> None:
         for waiting in self._waiting.expired():
@@ -165,6 +169,8 @@ class TransitionPredictorNode(ManagedNode):
 
     def _predict(self, waiting: _Waiting, memories: MemoryBank, is_late: bool = False) -> None:
         sample, header, arrived_ns = waiting
+        if self._newest is None or arrived_ns > self._newest.arrived_ns:
+            self._newest = waiting
         action = (self._actions.newest() if self._motion is None
                   else self._motion.at(sample.stamp_ns))
         if action is None:
@@ -194,14 +200,21 @@ class TransitionPredictorNode(ManagedNode):
         self._counts['with_memory_poses'] += bool(len(memories)) and meta.uses_memory_pose
         return self._bundle.foresee(sample.z, action, memories, history)
 
-    def _present(self) -> Present | None:
-        """The newest latent, with what is known of its moment."""
+    def _present(self) -> Present:
+        """The newest latent, with what is known of its moment; ServiceUnavailableError: none."""
         if self._newest is None:
-            return None
-        stamp_ns, pose = self._newest.stamp_ns, None
+            raise ServiceUnavailableError('no latent has come yet; is the encoder running?')
+        sample, _, arrived_ns = self._newest
+        age_sec, limit_sec = ((time.monotonic_ns() - arrived_ns) / 1e9,
+                              self.config['latent_timeout_sec'])
+        if age_sec > limit_sec:
+            raise ServiceUnavailableError(
+                f'the newest latent came {age_sec:.1f} s ago, latent_timeout_sec allows '
+                f'{limit_sec:g} s; are the camera and the encoder running?')
+        pose = None
         with contextlib.suppress(PoseError):
-            pose = self._poses.at(stamp_ns)
-        return Present(stamp_ns, self._newest.z, pose, self._history.at(stamp_ns))
+            pose = self._poses.at(sample.stamp_ns)
+        return Present(sample.stamp_ns, sample.z, pose, self._history.at(sample.stamp_ns))
 
     def figures(self) -> dict[str, object]:
         """For /diagnostics."""

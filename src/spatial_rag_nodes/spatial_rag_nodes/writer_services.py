@@ -32,25 +32,28 @@ class WriterServices:
     """
     The services of the memory writer.
 
-    What takes long runs in `threads`, between the commits; close these after the committer, which
-    ends what they wait for.  place_waiting: has latents that wait for their pose take the
-    nearest, so that they can be stored.
+    changes: for what may take minutes, between the commits.  sessions: for what does not, so that
+    it need not wait for that.  Close both after the committer, which ends what they wait for.
+    place_waiting: has latents that wait for their pose take the nearest, so that they can be
+    stored.
     """
 
-    def __init__(self, threads: ServiceThreads, health: Health, recording: Recording,
-                 committer: Committer, place_waiting: Callable[[], None]) -> None:
-        self._threads, self._recording, self._committer = threads, recording, committer
+    def __init__(self, changes: ServiceThreads, sessions: ServiceThreads, health: Health,
+                 recording: Recording, committer: Committer,
+                 place_waiting: Callable[[], None]) -> None:
+        self._changes, self._sessions = changes, sessions
+        self._recording, self._committer = recording, committer
         self._place_waiting = place_waiting
-        for kind, name, serve in (
-                (ForgetMemories, 'forget_memories', self._forget),
-                (LabelMemories, 'label_memories', self._label),
-                (SetLabels, 'set_labels', self._set_labels),
-                (PauseWriting, 'pause_writing', self._pause),
-                (ResumeWriting, 'resume_writing', self._resume),
-                (StartSession, 'start_session', self._start_session),
-                (EndSession, 'end_session', self._end_session)):
-            self._threads.create_service(kind, f'spatial_rag/{name}', health, serve,
-                                         kind.Response.MEMORY_UNAVAILABLE)
+        for threads, kind, name, serve in (
+                (changes, ForgetMemories, 'forget_memories', self._forget),
+                (changes, LabelMemories, 'label_memories', self._label),
+                (sessions, SetLabels, 'set_labels', self._set_labels),
+                (sessions, PauseWriting, 'pause_writing', self._pause),
+                (sessions, ResumeWriting, 'resume_writing', self._resume),
+                (sessions, StartSession, 'start_session', self._start_session),
+                (sessions, EndSession, 'end_session', self._end_session)):
+            threads.create_service(kind, f'spatial_rag/{name}', health, serve,
+                                   kind.Response.MEMORY_UNAVAILABLE)
 
     def find_idle(self) -> Finding | None:
         """Say that nothing is remembered, for people forget what they asked for."""
@@ -63,7 +66,7 @@ class WriterServices:
     async def _forget(self, request: ForgetMemories.Request,
                       response: ForgetMemories.Response) -> ForgetMemories.Response:
         with coded(response):
-            response.count = await self._threads.run(
+            response.count = await self._changes.run(
                 forget_selected, self._committer, selection_from_request(request),
                 request.dry_run)
         return response
@@ -71,7 +74,7 @@ class WriterServices:
     async def _label(self, request: LabelMemories.Request,
                      response: LabelMemories.Response) -> LabelMemories.Response:
         with coded(response):
-            response.count = await self._threads.run(
+            response.count = await self._changes.run(
                 relabel_selected, self._committer, selection_from_request(request),
                 tuple(request.add_labels), tuple(request.remove_labels))
         return response
@@ -87,7 +90,7 @@ class WriterServices:
                      response: PauseWriting.Response) -> PauseWriting.Response:
         self._recording.pause()
         with coded(response):
-            await self._store_what_waits()
+            await self._store_what_waits('writing is paused')
         response.count = self._committer.count
         return response
 
@@ -104,7 +107,7 @@ class WriterServices:
         response.ended_session = self._recording.session
         with coded(response):
             response.session = self._recording.begin(request.name)
-            await self._store_what_waits()
+            await self._store_what_waits(f'session {response.session} has begun')
         return response
 
     async def _end_session(self, _request: EndSession.Request,
@@ -116,12 +119,13 @@ class WriterServices:
         response.session, response.count = self._recording.session, self._recording.made
         self._recording.end()
         with coded(response):
-            await self._store_what_waits()
+            await self._store_what_waits(f'session {response.session} has ended')
         return response
 
-    async def _store_what_waits(self) -> None:
+    async def _store_what_waits(self, done: str) -> None:
+        """Raise JournalUnavailableError where that takes long; done: what has taken effect."""
         self._place_waiting()
-        if not await self._threads.run(self._committer.flush, _FLUSH_SEC):
+        if not await self._sessions.run(self._committer.flush, _FLUSH_SEC):
             raise JournalUnavailableError(
-                f'{self._committer.backlog} memories are not stored after {_FLUSH_SEC:g} s; they '
-                'wait for the disk, see /diagnostics')
+                f'{done}, but {self._committer.backlog} memories are not stored after '
+                f'{_FLUSH_SEC:g} s; they wait for the disk, see /diagnostics')

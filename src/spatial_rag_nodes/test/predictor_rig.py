@@ -55,7 +55,7 @@ class Rig:
         self.probe.spin(0.1)
 
     def send(self, z: np.ndarray, memories: Sequence[Memory] | None,
-             model_id: str | None = None) -> None:
+             model_id: str | None = None, map_frame: str = 'map') -> None:
         """Latent, then what the retriever finds at HERE; None: it does not answer."""
         self.stamp_ns += STEP_NS
         header = Header(stamp=time_from_ns(self.stamp_ns), frame_id='camera')
@@ -63,7 +63,8 @@ class Rig:
         if memories is not None:
             self.probe.spin(0.002)
             self.retrieved.publish(RetrievedMemories(
-                header=header, pose=msg_from_pose(HERE), pose_valid=True,
+                header=Header(stamp=header.stamp, frame_id=map_frame),
+                pose=msg_from_pose(HERE), pose_valid=True,
                 memories=[msg_from_hit(Hit(memory, 0.0, 0.0), 'map') for memory in memories]))
 
     def answer(self) -> LatentStamped:

@@ -7,6 +7,7 @@ import struct
 import time
 from typing import Any
 
+from spatial_rag_core.errors import ServiceUnavailableError
 from spatial_rag_core.models.bundle import Bundle, save_bundle
 from spatial_rag_core.models.encoder import EncoderConfig
 from spatial_rag_core.models.transition_config import TransitionConfig
@@ -15,11 +16,16 @@ from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.settings import Settings
 from spatial_rag_msgs.msg import LatentStamped
 from spatial_rag_msgs.srv import EncodeImage
+from spatial_rag_nodes.answers import coded
 from spatial_rag_nodes.conversions import array_from_vector, ns_from_time, time_from_ns
 from spatial_rag_nodes.encoder_node import PROPRIO_TIMEOUT_SEC
 from spatial_rag_nodes.images import image_from_depth
+from spatial_rag_nodes.service_threads import BusyError
+from spatial_rag_nodes.spatial_rag_client import SpatialRagClient
 
 import cv2
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
@@ -166,9 +172,11 @@ def test_the_stream_goes_on_while_pictures_are_asked_about(rig: Rig) -> None:
         rig.send_until_answered(image(picture(number), 0))
     rig.probe.until(lambda: all(future.done() for future in asked))
     assert {future.result().code for future in asked} == {EncodeImage.Response.OK}
-    assert (rig.stamp_ns - first_ns) / STEP_NS < 40, 'each frame had to be sent twice'
     after = rig.counts_after(rig.send_until_answered(image(picture(), 0)))
-    assert after['frames_dropped'] == before['frames_dropped']
+    again = (rig.stamp_ns - first_ns) // STEP_NS - 21
+    assert again < 20, 'each frame had to be sent twice'
+    dropped = int(after['frames_dropped']) - int(before['frames_dropped'])
+    assert dropped <= again, 'a frame is dropped for one that was sent before it was answered'
 
 
 def test_repeated_and_late_frames_are_not_encoded_and_a_loop_goes_on(rig: Rig) -> None:
@@ -261,7 +269,8 @@ def _broken_models(folder: Path, bundle_path: Path) -> dict[str, tuple[Path | st
 def test_a_model_that_cannot_be_used_ends_the_start_with_code_1_and_the_remedy(
         lab: Any, tmp_path: Path, bundle_path: Path, case: str, node: str) -> None:
     path, remedy = _broken_models(tmp_path, bundle_path)[case]
-    process = lab.start_node(node, **({'model_path': path} if path else {}))
+    process = lab.start_node(node, exit_on_failure=True,
+                             **({'model_path': path} if path else {}))
     assert process.wait() == 1
     assert process.output.count('\n') == 1
     assert process.output.startswith('[FATAL] cannot start: ')
@@ -360,6 +369,22 @@ def test_without_depth_a_picture_is_encoded_alone_after_its_wait_and_counted(
     answer = encode(rig, image(picture(1), 0))
     assert answer.code == answer.NOT_ALONE
     assert 'depth or proprioception' in answer.message
+
+
+def test_an_inactive_encoder_says_so_and_blames_no_picture(lab: Any, bundle_path: Path) -> None:
+    lab.start_node('encoder_node', model_path=bundle_path, autostart=False)
+    request = ChangeState.Request(transition=Transition(label='configure'))
+    assert lab.probe.call(ChangeState, '/encoder/change_state', request, 60.0).success
+    with (SpatialRagClient(lab.probe.node, timeout_sec=60.0) as client,
+          pytest.raises(ServiceUnavailableError, match='/encoder is inactive')):
+        client.encode(picture())
+
+
+def test_a_busy_encoder_blames_no_picture() -> None:
+    answer = EncodeImage.Response()
+    with coded(answer):
+        raise BusyError('50 requests wait already; ask again later')
+    assert answer.code == answer.MODEL_UNAVAILABLE
 
 
 def test_a_camera_that_falls_silent_and_one_that_comes_back_are_told(

@@ -341,7 +341,8 @@ def test_nothing_waits_while_a_whole_life_is_forgotten(lab: Any, path: Path) -> 
 def test_a_second_writer_of_the_same_file_refuses_to_start_and_says_who_holds_it(
         lab: Any, path: Path) -> None:
     rig = Rig(lab, path)
-    second = lab.start_node('memory_writer_node', '-r', '__node:=second', memory_path=path)
+    second = lab.start_node('memory_writer_node', '-r', '__node:=second', memory_path=path,
+                            exit_on_failure=True)
     assert second.wait() == 1
     assert second.output.startswith(f'[FATAL] cannot start: {path} is being written by ')
     assert f'/memory_writer (pid {rig.process.pid} on' in second.output
@@ -383,7 +384,7 @@ def unusable_files(folder: Path) -> dict[str, tuple[Path, str]]:
 def test_a_memory_that_cannot_be_used_ends_the_start_with_code_1_and_the_remedy(
         lab: Any, tmp_path: Path, case: str) -> None:
     path, remedy = unusable_files(tmp_path)[case]
-    process = lab.start_node('memory_writer_node', memory_path=path)
+    process = lab.start_node('memory_writer_node', memory_path=path, exit_on_failure=True)
     assert process.wait() == 1
     assert process.output.startswith('[FATAL] cannot start: ')
     assert process.output.count('\n') == 1

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+import re
 import threading
 from typing import Any
 
+from spatial_rag_core.errors import ModelMismatchError
 from spatial_rag_core.models.memory_bank import MemoryBank
 from spatial_rag_core.records import Hit
 from spatial_rag_msgs.srv import DecodeLatent, QueryMemory, Rollout
+from spatial_rag_nodes.client_conversions import Latent
 from spatial_rag_nodes.conversions import msg_from_hit, msg_from_pose, time_from_ns
 from spatial_rag_nodes.images import rgb_from_msg
 from spatial_rag_nodes.rollout_conversions import rollout_from_response
+from spatial_rag_nodes.spatial_rag_client import SpatialRagClient
 
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 import numpy as np
 import pytest
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from std_msgs.msg import Header
 
 from .predictor_rig import bank, HERE, memory, Rig, T0_NS, vector
@@ -29,7 +37,8 @@ AT_HERE = PoseStamped(header=Header(frame_id='map'), pose=msg_from_pose(HERE))
 
 @pytest.fixture(scope='module')
 def rig(module_lab: Any, bundle_path: Path) -> Rig:
-    one = Rig(module_lab, bundle_path, retrieval_timeout_sec=1.0, action_timeout_sec=3600.0)
+    one = Rig(module_lab, bundle_path, retrieval_timeout_sec=1.0, action_timeout_sec=3600.0,
+              latent_timeout_sec=3600.0)
     one.act(0.5, -0.2)
     return one
 
@@ -111,23 +120,64 @@ def test_where_memories_are_not_wanted_nobody_is_asked(rig: Rig, asked: Any) -> 
 def test_without_a_retriever_plans_go_on_without_memories(rig: Rig) -> None:
     answer = roll(rig, latent=z_of(1), pose=AT_HERE)
     assert answer.code == answer.OK
-    assert 'without memories: no answer from /spatial_rag/query_memory' in answer.message
+    assert 'without memories: there is no service /spatial_rag/query_memory' in answer.message
 
 
-def test_now_is_the_newest_latent_with_the_pose_of_its_moment(rig: Rig, asked: Any) -> None:
-    pose = rig.probe.publisher(PoseStamped, '/pose')
+def test_now_is_the_newest_latent_with_the_pose_that_the_retriever_told(
+        rig: Rig, asked: Any) -> None:
     rig.send(vector(5), [])
     rig.answer()
     stamp = time_from_ns(rig.stamp_ns)
-    pose.publish(PoseStamped(header=Header(frame_id='map', stamp=stamp), pose=AT_HERE.pose))
-    rig.probe.spin(0.2)
     answer = roll(rig)
-    assert (answer.code, answer.message, answer.header.stamp) == (answer.OK, '', stamp)
+    assert (answer.code, answer.message) == (answer.OK, '')
+    assert answer.header == Header(frame_id='map', stamp=stamp)
     np.testing.assert_allclose(rollout_from_response(answer).z[:, 0], rig.bundle.rollout(
         vector(5), PLANS, bank(memory(1), memory(2), memory(3))).z[:, 0], atol=1e-5)
     [request] = asked
-    assert request.pose.header.stamp == stamp
+    assert request.pose == PoseStamped(header=answer.header, pose=AT_HERE.pose)
     assert rig.stamp_ns > T0_NS
+
+
+def test_without_a_pose_from_the_retriever_plans_are_relative_to_their_start(rig: Rig) -> None:
+    rig.stamp_ns += 10**9  # poses of before are too old
+    rig.send(vector(5), None)
+    rig.answer()
+    answer = roll(rig)
+    assert answer.message == 'without memories: the pose of the start is not known'
+    assert answer.header == Header(stamp=time_from_ns(rig.stamp_ns))
+
+
+def test_a_rollout_begins_with_no_latent_that_is_old(rig: Rig) -> None:
+    rig.send(vector(5), [])
+    rig.answer()
+    allow_age_sec(rig, 0.05)
+    rig.probe.spin(0.1)
+    answer = roll(rig)
+    assert answer.code == answer.NOTHING_SEEN
+    assert re.search(r'came \d+\.\d s ago, latent_timeout_sec allows 0\.05 s', answer.message)
+    allow_age_sec(rig, 3600.0)
+    assert roll(rig).code == answer.OK
+
+
+def allow_age_sec(rig: Rig, value: float) -> None:
+    request = SetParameters.Request(
+        parameters=[Parameter('latent_timeout_sec', value=value).to_parameter_msg()])
+    [result] = rig.probe.call(
+        SetParameters, '/transition_predictor/set_parameters', request).results
+    assert result.successful
+
+
+def test_what_was_seen_before_it_was_inactive_is_forgotten(lab: Any, bundle_path: Path) -> None:
+    rig = Rig(lab, bundle_path, latent_timeout_sec=3600.0)
+    rig.send(vector(5), [])
+    rig.probe.until(lambda: roll(rig).code == Rollout.Response.OK)
+    for label in ('deactivate', 'activate'):
+        request = ChangeState.Request(transition=Transition(label=label))
+        assert rig.probe.call(
+            ChangeState, '/transition_predictor/change_state', request, 60.0).success
+    answer = roll(rig)
+    assert answer.code == answer.NOTHING_SEEN
+    assert 'no latent has come yet' in answer.message
 
 
 def test_pictures_come_where_they_are_asked_for(rig: Rig) -> None:
@@ -173,6 +223,18 @@ def test_the_stream_goes_on_while_plans_are_imagined(rig: Rig) -> None:
     assert asked.result().code == Rollout.Response.OK
     assert asked.result().model_time_ms > 100.0
     assert count >= 3, 'the stream waited for the rollout'
+
+
+def test_the_client_hands_on_who_made_a_latent(rig: Rig) -> None:
+    with SpatialRagClient(rig.probe.node, timeout_sec=60.0) as client:
+        own, other = (Latent(vector(1), author) for author in (rig.bundle.model_id, 'other'))
+        assert client.decode(own).shape == (64, 64, 3)
+        np.testing.assert_allclose(client.rollout(PLANS, latent=own).z, rig.bundle.rollout(
+            vector(1), PLANS).z, atol=1e-5)
+        with pytest.raises(ModelMismatchError, match='model other'):
+            client.decode(other)
+        with pytest.raises(ModelMismatchError, match='model other'):
+            client.rollout(PLANS, latent=other)
 
 
 def decode(rig: Rig, **fields: Any) -> DecodeLatent.Response:

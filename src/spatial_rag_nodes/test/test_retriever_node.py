@@ -172,7 +172,7 @@ def test_damaged_memories_are_left_out_and_told_as_long_as_they_are_there(
 def test_a_memory_of_another_frame_is_refused_at_the_start(lab: Any, tmp_path: Path) -> None:
     make_memory_file(tmp_path / 'memory.db', 1)
     process = lab.start_node('retriever_node', memory_path=tmp_path / 'memory.db',
-                             map_frame='world')
+                             map_frame='world', exit_on_failure=True)
     assert process.wait() == 1
     assert "holds poses in frame 'map', asked in 'world'" in process.output
 

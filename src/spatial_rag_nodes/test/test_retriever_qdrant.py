@@ -110,9 +110,29 @@ def test_a_server_that_cannot_be_reached_costs_no_answer_and_is_told(
         assert (stats.code, stats.journal_count) == (stats.OK, COUNT)
 
 
+def test_latents_that_are_overtaken_are_answered_too(lab: Any, memory_path: Path) -> None:
+    with socket.create_server(('127.0.0.1', 0)) as mute:  # takes questions and never answers
+        lab.start_node('retriever_node', memory_path=memory_path, index='qdrant',
+                       qdrant_host='127.0.0.1', qdrant_port=mute.getsockname()[1],
+                       qdrant_timeout_sec=3.0)
+        robot = Robot(lab)
+        headers = [Header(stamp=time_from_ns(5_000_000_000_000 + number), frame_id='map')
+                   for number in range(20)]
+        robot.pose.publish(PoseStamped(header=headers[0]))
+        robot.probe.spin(0.2)
+        for header in headers:
+            robot.latent.publish(msg_from_latent(vector(1.0), header, 'author'))
+            robot.probe.spin(0.02)
+        robot.probe.until(lambda: len(robot.answers) == len(headers), message=lambda: (
+            f'{len(robot.answers)} of {len(headers)} answered'))
+        assert {answer.header.stamp.nanosec for answer in robot.answers} == set(range(20))
+        assert all(answer.pose_valid and not answer.memories for answer in robot.answers)
+        lab.diagnostics.wait('retriever', lambda _, values: int(values['latents_dropped']) > 0)
+
+
 def test_a_qdrant_parameter_that_is_wrong_ends_the_start(lab: Any, memory_path: Path) -> None:
     process = lab.start_node('retriever_node', memory_path=memory_path, index='qdrant',
-                             qdrant_host='http://here')
+                             qdrant_host='http://here', exit_on_failure=True)
     assert process.wait() == 1
     assert 'host must be a name or an address without a scheme' in process.output
 

@@ -20,6 +20,8 @@ from spatial_rag_msgs.srv import (
 from spatial_rag_nodes.conversions import time_from_ns
 
 from geometry_msgs.msg import Point
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 import pytest
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.task import Future
@@ -143,7 +145,7 @@ def query_by_image(rig: Rig, **fields: Any) -> QueryMemoryByImage.Response:
 def test_a_query_by_image_without_an_encoder_is_told_at_once(rig: Rig) -> None:
     answer = query_by_image(rig)
     assert answer.code == answer.ENCODER_UNAVAILABLE
-    assert 'no answer from /spatial_rag/encode_image' in answer.message
+    assert 'there is no service /spatial_rag/encode_image' in answer.message
 
 
 @pytest.fixture
@@ -182,6 +184,8 @@ def test_a_query_by_image_finds_what_looks_like_it(
 
 @pytest.mark.parametrize(('changes', 'fields', 'code', 'reason'), [
     ({'code': 400, 'message': 'no picture'}, {}, 'INVALID_REQUEST', 'no picture'),
+    ({'code': 401, 'message': 'not alone'}, {}, 'INVALID_REQUEST', 'not alone'),
+    ({'code': 402, 'message': 'ask again'}, {}, 'ENCODER_UNAVAILABLE', 'ask again'),
     ({'model_id': 'other'}, {}, 'WRONG_MODEL', 'model other'),
     ({'latent': [1.0]}, {}, 'INVALID_REQUEST', '[32]'),
     ({}, {'k': 20_000}, 'INVALID_REQUEST', 'k must lie'),
@@ -262,6 +266,19 @@ def test_a_question_where_that_cannot_be_answered_says_why(
     assert answer.code == getattr(answer, code)
     assert reason in answer.message
     assert not answer.hypotheses
+
+
+def test_an_inactive_encoder_is_told_and_no_picture_blamed(
+        lab: Any, bundle_path: Path, tmp_path: Path) -> None:
+    make_memory_file(tmp_path / 'memory.db', 3)
+    rig = Rig(lab, tmp_path / 'memory.db')
+    lab.start_node('encoder_node', model_path=bundle_path, autostart=False)
+    request = ChangeState.Request(transition=Transition(label='configure'))
+    assert lab.probe.call(ChangeState, '/encoder/change_state', request, 60.0).success
+    lab.probe.until(lambda: 'there is no service' not in relocalize(rig).message)
+    for answer in (relocalize(rig), query_by_image(rig)):
+        assert answer.code == answer.ENCODER_UNAVAILABLE
+        assert answer.message == '/encoder is inactive; only an active node answers'
 
 
 def test_stats_tell_how_much_is_remembered(lab: Any, tmp_path: Path) -> None:

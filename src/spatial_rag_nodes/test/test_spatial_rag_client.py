@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+import math
 from pathlib import Path
 import threading
 import time
@@ -10,11 +11,13 @@ from typing import Any
 
 from spatial_rag_core.errors import (
     ConfigurationError,
+    LatentError,
     ModelMismatchError,
     ServiceUnavailableError,
 )
 from spatial_rag_core.records import MemoryQuery, Pose, Position
 from spatial_rag_msgs.srv import EncodeImage, QueryMemory
+from spatial_rag_nodes.client_conversions import Latent
 from spatial_rag_nodes.spatial_rag_client import SpatialRagClient
 
 import numpy as np
@@ -87,7 +90,7 @@ def test_one_memory_stats_and_a_backup(client: SpatialRagClient, tmp_path: Path)
 
 
 def test_a_latent_tells_where_it_was_seen(client: SpatialRagClient) -> None:
-    best, *_ = client.relocalize(latent=latent(70.2), k=4)
+    best, *_ = client.relocalize(latent=Latent(latent(70.2), 'author'), k=4)
     assert best.pose.position.x == pytest.approx(70.0)
     assert best.covariance.shape == (6, 6)
     assert best.memory_ids
@@ -97,11 +100,21 @@ def test_what_a_node_refuses_is_raised(client: SpatialRagClient) -> None:
     with pytest.raises(ModelMismatchError, match='model other'):
         client.query(query(0.0, model_id='other'))
     with pytest.raises(ConfigurationError, match='max_hypotheses'):
-        client.relocalize(latent=latent(0.0), max_hypotheses=101)
+        client.relocalize(latent=Latent(latent(0.0), 'author'), max_hypotheses=101)
     with pytest.raises(ConfigurationError, match='exists already'):
         client.backup_memory(__file__)
     with pytest.raises(ServiceUnavailableError, match='is the encoder running'):
         client.relocalize(PICTURE)
+
+
+def test_a_latent_keeps_its_author(client: SpatialRagClient) -> None:
+    with pytest.raises(ModelMismatchError, match='model other'):
+        client.relocalize(latent=Latent(latent(70.2), 'other'))
+    assert client.relocalize(latent=Latent(latent(70.2), '')), 'it is not to be checked'
+    with pytest.raises(ConfigurationError, match=r'must be a Latent, got list; say who made it'):
+        client.relocalize(latent=latent(70.2))  # type: ignore[arg-type]
+    with pytest.raises(LatentError, match='not finite'):
+        Latent(latent(math.inf), 'author')
 
 
 def test_a_node_that_is_not_there_is_told_in_time(rig: Rig) -> None:
@@ -136,15 +149,16 @@ def test_pictures_go_out_as_they_are(rig: Rig, client: SpatialRagClient) -> None
     def serve(request: EncodeImage.Request,
               response: EncodeImage.Response) -> EncodeImage.Response:
         response.latent = [float(value) for value in request.image.data]
+        response.model_id = 'author'
         return response
     service = rig.probe.node.create_service(EncodeImage, '/spatial_rag/encode_image', serve)
-    found: list[np.ndarray] = []
+    found: list[Latent] = []
     thread = threading.Thread(target=lambda: found.append(client.encode(picture)))
     thread.start()
     rig.probe.until(lambda: bool(found))
     thread.join()
     rig.probe.node.destroy_service(service)
-    assert found[0].tolist() == picture.ravel().tolist()
+    assert (found[0].z.tolist(), found[0].model_id) == (picture.ravel().tolist(), 'author')
 
 
 def test_alone_it_has_a_context_of_its_own_and_leaves_nothing_behind(

@@ -13,6 +13,7 @@ from spatial_rag_core.models.imagined import History
 from spatial_rag_core.models.transition_config import TransitionConfig
 from spatial_rag_core.models.world_model import WorldModel, WorldModelConfig
 from spatial_rag_core.records import Pose, Position
+from spatial_rag_msgs.srv import Rollout
 from spatial_rag_nodes.conversions import (
     msg_from_pose,
     time_from_ns,
@@ -157,9 +158,25 @@ def test_without_an_action_nothing_is_predicted_and_it_is_counted(
     assert len(rig.stamped) == 1
 
 
+def test_poses_are_not_listened_to_where_no_action_comes_from_them(rig: Rig) -> None:
+    names = {name for name, _ in rig.probe.node.get_subscriber_names_and_types_by_node(
+        'transition_predictor', '/')}
+    assert '/actions' in names
+    assert not names & {'/pose', '/odom', '/tf'}
+
+
+def test_memories_of_another_map_frame_are_told(rig: Rig) -> None:
+    rig.act(0.1, 0.1)
+    rig.send(vector(1), [], map_frame='world')
+    rig.answer()
+    rig.diagnostics.wait('transition_predictor', lambda status, _: (
+        "pose is in frame 'world', the memory in 'map'" in status.message))
+
+
 def test_actions_come_from_the_motion_of_the_step_before_where_asked(
         lab: Any, bundle_path: Path) -> None:
-    rig = Rig(lab, bundle_path, action_source='motion', retrieval_timeout_sec=1.0)
+    rig = Rig(lab, bundle_path, action_source='motion', retrieval_timeout_sec=1.0,
+              latent_timeout_sec=3600.0)
     pose = rig.probe.publisher(PoseStamped, '/pose')
     for step in range(-5, 2):  # 1 m/s forward, 0.5 rad/s to the left; it stands for half of 0.2 s
         heading = 0.025 * min(step, -1)
@@ -174,6 +191,9 @@ def test_actions_come_from_the_motion_of_the_step_before_where_asked(
     other = rig.bundle.predict_next(vector(1), [0.0, 0.0], np.zeros((0, 32), np.float32))
     answer = np.array(rig.answer().z)
     assert np.linalg.norm(answer - expected) < 0.1 * np.linalg.norm(answer - other)
+    plan = rig.probe.call(Rollout, '/spatial_rag/rollout', Rollout.Request(
+        actions=[0.0, 0.0], without_memories=True))  # it begins where those poses lead to
+    assert (plan.code, plan.header.frame_id) == (plan.OK, 'map')
 
 
 def test_a_model_of_past_motion_that_is_given_commands_is_told_at_start(

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+import contextlib
 from pathlib import Path
+import threading
 from typing import Any
 
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.storing.committer import Committer
+from spatial_rag_core.memory.storing.recording import Recording
+from spatial_rag_core.memory.tables.schema import JournalSpec
 from spatial_rag_core.records import Memory
 from spatial_rag_msgs.srv import (
     EndSession,
@@ -15,11 +21,16 @@ from spatial_rag_msgs.srv import (
     SetLabels,
     StartSession,
 )
+from spatial_rag_nodes import writer_services
 from spatial_rag_nodes.conversions import time_from_ns
+from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.service_threads import ServiceThreads
+from spatial_rag_nodes.writer_services import WriterServices
 
 from geometry_msgs.msg import Point
 import pytest
 
+from .retriever_rig import make_memory_file, memory
 from .writer_rig import Rig, STEP_NS, T0_NS
 
 pytestmark = pytest.mark.ros
@@ -134,6 +145,74 @@ def test_stored_memories_are_labelled_by_selection(asked: Asked) -> None:
         refused = asked.ask('label_memories', **fields)
         assert refused.code == refused.INVALID_REQUEST
         assert reason in refused.message
+
+
+class CountingCommitter(Committer):
+    jobs = 0
+
+    def run(self, work: Any) -> Any:
+        self.jobs += 1
+        return super().run(work)
+
+
+class Busy:
+    """The services over a committer whose thread is held up until `go_on` is set."""
+
+    def __init__(self, probe: Any, path: Path, closing: contextlib.ExitStack) -> None:
+        make_memory_file(path, 1)
+        self.probe, self.go_on = probe, threading.Event()
+        self.committer = CountingCommitter(lambda: Journal.open_writer(path, JournalSpec()))
+        changes, sessions = (ServiceThreads(probe.node, name, count)
+                             for name, count in (('changes', 2), ('sessions', 1)))
+        for finish in (sessions.close, changes.close, self.committer.close, self.go_on.set):
+            closing.callback(finish)  # the last first
+        WriterServices(changes, sessions, Health(probe.node, dict), Recording('morning'),
+                       self.committer, lambda: None)
+        held = threading.Event()
+
+        def hold(_: Journal) -> None:
+            held.set()
+            self.go_on.wait(60.0)
+        self.committer.run(hold)
+        assert held.wait(60.0)
+
+    def ask(self, service: str, **fields: object) -> Any:
+        kind = KINDS[service]
+        return self.probe.call(kind, f'/spatial_rag/{service}', kind.Request(**fields))
+
+
+@pytest.fixture
+def busy(lab: Any, tmp_path: Path) -> Iterator[Busy]:
+    with contextlib.ExitStack() as closing:
+        yield Busy(lab.probe, tmp_path / 'memory.db', closing)
+
+
+def test_who_pauses_or_begins_a_session_waits_for_nobody_who_labels(busy: Busy) -> None:
+    client = busy.probe.node.create_client(LabelMemories, '/spatial_rag/label_memories')
+    busy.probe.until(client.service_is_ready)
+    asked = [client.call_async(LabelMemories.Request(everything=True, add_labels=[word]))
+             for word in ('wet', 'dry')]
+    busy.probe.until(lambda: busy.committer.jobs == 1 + len(asked))
+    assert busy.ask('pause_writing').code == PauseWriting.Response.OK
+    assert busy.ask('resume_writing').code == ResumeWriting.Response.OK
+    assert busy.ask('set_labels', labels=['wet']).code == SetLabels.Response.OK
+    answer = busy.ask('start_session', name='noon')
+    assert (answer.code, answer.ended_session) == (answer.OK, 'morning')
+    assert busy.ask('end_session').code == EndSession.Response.OK
+    assert not any(future.done() for future in asked)
+
+
+def test_what_has_taken_effect_is_told_where_the_disk_is_slow(
+        busy: Busy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_services, '_FLUSH_SEC', 0.1)
+    busy.committer.submit([memory(1)])
+    for service, fields, told in (
+            ('pause_writing', {}, 'writing is paused'),
+            ('start_session', {'name': 'noon'}, 'session noon has begun'),
+            ('end_session', {}, 'session noon has ended')):
+        answer = busy.ask(service, **fields)
+        assert answer.code == answer.MEMORY_UNAVAILABLE
+        assert answer.message.startswith(f'{told}, but 1 memories are not stored after 0.1 s')
 
 
 def test_a_pause_outlives_a_new_session(asked: Asked) -> None:
