@@ -54,6 +54,14 @@ PARAMETERS = (
     Argument('params_file', '', 'Parameters of the nodes (YAML); empty: those of the profile'),
 )
 
+TRANSFORMS = (
+    Argument('tf_topic', 'tf', 'Transforms, for pose_source tf; as in Nav2 each robot in a '
+             'namespace has its own. Robots that share a tree: /tf, each with frames of its own '
+             '(base_frame)'),
+    Argument('tf_static_topic', 'tf_static', 'Transforms that never change; for robots that '
+             'share a tree: /tf_static'),
+)
+
 TOPICS = (
     Argument('image_topic', 'camera/image_raw', 'Pictures (sensor_msgs/Image; with '
              'image_transport compressed CompressedImage on …/compressed)'),
@@ -68,9 +76,7 @@ TOPICS = (
              'twist'),
     Argument('proprio_topic', 'proprio', 'Proprioception (std_msgs/Float32MultiArray), for a '
              'model that uses it'),
-    Argument('tf_topic', '/tf', 'Transforms, for pose_source tf; relative names move with the '
-             'namespace'),
-    Argument('tf_static_topic', '/tf_static', 'Transforms that never change, likewise'),
+    *TRANSFORMS,
 )
 
 SOURCES = (
@@ -108,8 +114,8 @@ ROBOT = (
     _flag('rviz', 'false', 'Open RViz, too'),
     _flag('autostart', 'true', 'Configure and activate the nodes at once; false: they wait for '
           'a lifecycle manager, or `ros2 lifecycle set`'),
-    _flag('respawn', 'false', 'Start a node again that has died; also one that refused to '
-          'start, which launch cannot tell apart'),
+    _flag('respawn', 'false', 'Start a node again that has died; without composition also one '
+          'that could not be configured, which otherwise stays and says why'),
     LOG_LEVEL,
 )
 
@@ -133,6 +139,7 @@ REPLAY = (
              'plays [s]; bag_replay itself waits for subscribers'),
     Argument('clock_hz', '100.0', 'How often the player publishes /clock [Hz]'),
     SIM_TIME._replace(default='true'),
+    *(argument._replace(default=f'/{argument.default}') for argument in TRANSFORMS),  # as recorded
 )
 
 COLLECT = (

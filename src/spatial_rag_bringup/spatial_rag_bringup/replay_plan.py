@@ -112,13 +112,13 @@ def _listeners(values: Mapping[str, str]) -> int:
     """
     Count the subscriptions of the nodes, for which the player waits.
 
-    One to the pictures; of writer, retriever and predictor to the poses, and of writer and
-    predictor to the actions, where they do not come from the motion; the visualizer listens to
+    One to the pictures; of writer and retriever to the poses; of writer and predictor to the
+    actions, or of the predictor to the poses, of which they come; the visualizer listens to
     that of which its actions come.
     """
     viewers = values.get('visualizer', 'true') == 'true'
-    to_actions = 2 if values['action_source'] != 'motion' else 0
-    return 1 + 3 + to_actions + viewers
+    to_actions = 2 if values['action_source'] != 'motion' else 1
+    return 1 + 2 + to_actions + viewers
 
 
 def _own(values: Mapping[str, str], path: Path, listeners: int) -> NodeToStart:

@@ -22,10 +22,15 @@ from spatial_rag_core.errors import ConfigurationError, SpatialRagError
 
 @dataclass(frozen=True)
 class RobotPlan:
-    """What to start, and what a user should know of it."""
+    """
+    What to start, and what a user should know of it.
+
+    map_frame: that of the memory; empty: nobody names one.
+    """
 
     nodes: tuple[NodeToStart, ...]
     remarks: tuple[str, ...]
+    map_frame: str
 
 
 def plan_robot(values: Mapping[str, str]) -> RobotPlan:
@@ -36,13 +41,16 @@ def plan_robot(values: Mapping[str, str]) -> RobotPlan:
     parameters = {'use_sim_time': values['use_sim_time'] == 'true',
                   'autostart': values['autostart'] == 'true', **given(values),
                   **_files(values, file, remarks), **_pictures(values, file)}
+    if values['respawn'] == 'true' and values['composition'] != 'true':
+        parameters['exit_on_failure'] = True  # alone in its process: launch tries it again
     executables: dict[str | None, str] = {
         **({None: 'composed'} if values['composition'] == 'true' else STACK),
         **({'visualizer': 'visualizer_node'} if values['visualizer'] == 'true' else {})}
     return RobotPlan(tuple(
         NodeToStart(executable, name, values['namespace'], str(path), parameters,
                     tuple(renamings(values)))
-        for name, executable in executables.items()), tuple(remarks))
+        for name, executable in executables.items()), tuple(remarks),
+        values['map_frame'] or str(file.value('memory_writer', 'map_frame') or ''))
 
 
 def plan_simulated_robot(values: Mapping[str, str]) -> NodeToStart:

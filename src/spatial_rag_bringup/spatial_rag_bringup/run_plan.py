@@ -51,7 +51,7 @@ class RunPlan:
 
 def make_plan(options: RunOptions, folder: Path) -> RunPlan:
     """Write the parameters into `folder`; raises BagError, BundleError for what is missing."""
-    parameters: dict[str, dict[str, Any]] = {name: {} for name in STACK}
+    parameters: dict[str, dict[str, Any]] = {name: {'exit_on_failure': True} for name in STACK}
     file = ParameterFile(options.params_file, options.namespace)
     model = choose(str(options.model or ''), file, MODEL_NODES, 'model_path',
                    lambda: str(model_file()))

@@ -82,7 +82,7 @@ def test_bag_replay_plays_where_rosbag2_is_not_installed(
 
 
 @pytest.mark.parametrize(('given', 'listeners'), [
-    ({}, 7), ({'visualizer': 'false'}, 6), ({'action_source': 'motion'}, 5)])
+    ({}, 6), ({'visualizer': 'false'}, 5), ({'action_source': 'motion'}, 5)])
 def test_bag_replay_waits_for_all_who_listen(
         tmp_path: Path, given: dict[str, str], listeners: int) -> None:
     bag = write_bag(tmp_path / 'hall', [('/camera/image_raw', IMAGE), ('/pose', POSE),

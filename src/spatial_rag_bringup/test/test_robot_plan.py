@@ -51,6 +51,13 @@ def test_the_model_that_ships_is_taken(home: Path, shipped: Path, bundle_path: P
     assert parameters()['model_path'] == str(shipped)
 
 
+@pytest.mark.parametrize(('given', 'exits'), [
+    ({}, None), ({'respawn': 'true'}, True), ({'respawn': 'true', 'composition': 'true'}, None)])
+def test_a_node_that_cannot_be_configured_ends_where_it_is_started_again_and_harms_no_other(
+        home: Path, given: dict[str, str], exits: bool | None) -> None:
+    assert parameters(**given).get('exit_on_failure') is exits
+
+
 def test_each_namespace_and_each_place_has_a_memory_of_its_own(
         home: Path, bundle_path: Path) -> None:
     def memory(**given: str) -> str:
@@ -117,11 +124,18 @@ def test_what_sources_are_named_all_nodes_are_told_and_nothing_else(
 def test_topics_of_other_names_are_renamed_and_those_of_the_contract_are_not(home: Path) -> None:
     assert plan().nodes[0].renamings == ()
     found = dict(plan(image_topic='/front/image', odom_topic='odometry/filtered',
-                      tf_topic='tf').nodes[0].renamings)
+                      tf_topic='/tf').nodes[0].renamings)
     assert found == {'camera/image_raw': '/front/image',
                      'camera/image_raw/compressed': '/front/image/compressed',
                      'camera/image_raw/compressedDepth': '/front/image/compressedDepth',
-                     'odom': 'odometry/filtered', '/tf': 'tf'}
+                     'odom': 'odometry/filtered', 'tf': '/tf'}
+
+
+def test_robots_in_namespaces_share_no_transforms_unless_that_is_asked_for(home: Path) -> None:
+    assert plan(namespace='robot1', pose_source='tf').nodes[0].renamings == ()
+    shared = plan(namespace='robot1', pose_source='tf', base_frame='robot1/base_link',
+                  tf_topic='/tf', tf_static_topic='/tf_static').nodes[0]
+    assert shared.renamings == (('tf', '/tf'), ('tf_static', '/tf_static'))
 
 
 def test_the_compressed_topic_may_be_named_too(home: Path) -> None:

@@ -56,7 +56,8 @@ def test_the_simulated_robot_runs_with_four_nodes(tmp_path: Path) -> None:
     values = overrides(tmp_path)
     assert values['encoder']['model_path'] == 'model.pt'
     assert values['transition_predictor']['model_path'] == 'model.pt'
-    assert values['memory_writer'] == values['retriever'] == {'memory_path': 'm.db'}
+    assert values['memory_writer'] == values['retriever'] == {
+        'exit_on_failure': True, 'memory_path': 'm.db'}
 
 
 def test_every_command_is_an_installed_program(tmp_path: Path) -> None:

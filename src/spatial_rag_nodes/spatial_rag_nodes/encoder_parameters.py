@@ -11,7 +11,7 @@ from spatial_rag_nodes.picture_inputs import PICTURE_TYPES
 def declared(settings: Settings) -> tuple[Parameter, ...]:
     """All of them."""
     return (
-        shared_parameters.AUTOSTART,
+        *shared_parameters.START,
         *shared_parameters.model(settings),
         shared_parameters.z_dim(settings),
         Parameter('publish_rate', 20.0, "At most so many latents a second of the pictures' own "

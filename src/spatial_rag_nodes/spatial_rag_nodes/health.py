@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 import functools
-import inspect
 import threading
 import time
 from typing import Any, NamedTuple, ParamSpec
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple, ParamSpec
 from spatial_rag_core.errors import InputError, SpatialRagError
 from spatial_rag_nodes.error_words import origin, shortened, told
 from spatial_rag_nodes.health_checks import Check, Finding
+from spatial_rag_nodes.pending_request import BusyError
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
@@ -98,16 +98,23 @@ class Health:
         """Note what lasts until its message is None; the log hears of its begin and its end."""
         problem = self._problems.get(kind)
         if message is None:
-            if problem is not None and problem.is_held:
-                problem.is_held, problem.last_sec = False, float('-inf')
-                # Its begin stands in the log, and the node is not at its end.
-                if not problem.unlogged and self._node.context.ok():
-                    self._node.get_logger().info(f'no longer: {problem.message}')
+            ended = self.let_go(kind)
+            # Its begin stands in the log, and the node is not at its end.
+            if ended is not None and not ended.unlogged and self._node.context.ok():
+                self._node.get_logger().info(f'no longer: {ended.message}')
         elif problem is not None and problem.is_held:
             problem.level, problem.message = level, shortened(message)
         else:
             self.report(kind, message, level)
             self._problems[kind].is_held = self._problems[kind].lasts = True
+
+    def let_go(self, kind: str) -> _Problem | None:
+        """Hold it no more, without a word; returns what was held."""
+        problem = self._problems.get(kind)
+        if problem is None or not problem.is_held:
+            return None
+        problem.is_held, problem.last_sec = False, float('-inf')
+        return problem
 
     def check(self, kind: str, find: Callable[[], Finding | None]) -> Check:
         """Call `find` once a second, and hold what it finds, until the check is closed."""
@@ -128,51 +135,19 @@ class Health:
                 self.report_error(error)
         return wrapper
 
-    def serving(self, callback: Callable[[Any, Any], Any],
-                failure_code: int) -> Callable[[Any, Any], Any]:
-        """
-        Wrap a service's callback: what it does not foresee is answered with failure_code.
-
-        So is every request to a node that does not serve. The callback may be a coroutine
-        function.
-        """
-        def refused(response: Any) -> bool:
-            standing = self._standing()
-            if not standing.serves:
-                response.code, response.message = failure_code, (
-                    f'{self._node.get_fully_qualified_name()} is {standing.message}; only an '
-                    'active node answers')
-            return not standing.serves
-
-        def failed(error: Exception, response: Any) -> Any:
-            self.report_error(error)
-            response.code, response.message = failure_code, (
-                str(error) if isinstance(error, SpatialRagError) else f'internal error: {error}')
-            return response
-
-        if inspect.iscoroutinefunction(callback):
-            @functools.wraps(callback)
-            async def waiting(request: Any, response: Any) -> Any:
-                try:
-                    return response if refused(response) else await callback(request, response)
-                except Exception as error:
-                    return failed(error, response)
-            return waiting
-
-        @functools.wraps(callback)
-        def direct(request: Any, response: Any) -> Any:
-            try:
-                return response if refused(response) else callback(request, response)
-            except Exception as error:
-                return failed(error, response)
-        return direct
+    def refusal(self) -> str | None:
+        """Why the node answers nobody now; None: it does."""
+        standing = self._standing()
+        return None if standing.serves else (
+            f'{self._node.get_fully_qualified_name()} is {standing.message}; only an active node '
+            'answers')
 
     def report_error(self, error: Exception) -> None:
-        """Note an exception: bad input is a warning, all else an error; at the end nothing."""
+        """Note an exception: a warning where others are to blame, else an error."""
         if not self._node.context.ok():
             return  # told to end in the midst of a callback: publishing fails then
         if isinstance(error, SpatialRagError):
-            level = WARN if isinstance(error, InputError) else ERROR
+            level = WARN if isinstance(error, InputError | BusyError) else ERROR
             self.report(type(error).__name__, str(error), level)
         else:
             self.report(f'{type(error).__name__} {origin(error)}', told(error), ERROR)
@@ -181,7 +156,7 @@ class Health:
         """Publish the state now."""
         for check in list(self._checks):
             self.guarded(check.look)()
-        values = {**self._figures(), 'errors': self.problem_count}
+        values = {**self._figures_or_none(), 'errors': self.problem_count}
         values.update({f'problem {kind}': problem.count
                        for kind, problem in list(self._problems.items())})
         level, message = self._state()
@@ -190,6 +165,14 @@ class Health:
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+
+    def _figures_or_none(self) -> Mapping[str, object]:
+        """Whatever is wrong with them, the node is not silent for it."""
+        try:
+            return self._figures()
+        except Exception as error:
+            self.report_error(error)
+            return {}
 
     def _state(self) -> tuple[bytes, str]:
         """The worst level, and all that is wrong now, the worst and newest first."""

@@ -1,4 +1,4 @@
-"""What a node looks for once a second: silence, slowness, loss, a full disk."""
+"""What a node looks for: silence, slowness, loss, a full disk, time that jumps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from typing import NamedTuple, TYPE_CHECKING
 
 from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
+from spatial_rag_core.streams.stamp_order import JumpsAhead, Step
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
@@ -50,9 +51,9 @@ class Check:
             self._health.hold(self._kind, found.message, found.level)
 
     def close(self) -> None:
-        """Look no more, and hold nothing."""
+        """Look no more, and hold nothing; whether it got better nobody knows."""
         self._health.drop(self)
-        self._health.hold(self._kind, None)
+        self._health.let_go(self._kind)
 
 
 class Silence:
@@ -127,7 +128,20 @@ def low_disk(path: Path, reserve_mb: float) -> Finding | None:
                    '(spatial_rag/forget_memories)', level)
 
 
-def report_time_jump(health: Health, what: str) -> None:
-    """Say that the stamps of a stream were turned back."""
-    health.report('time jump', f'{what}: time ran backwards (a looped bag or a reset clock); '
-                  'going on from there')
+class TimeJumps:
+    """Tells that the stamps of a stream, such as its pictures, do not go on as time does."""
+
+    def __init__(self, health: Health, what: str) -> None:
+        self._health, self._what, self._ahead = health, what, JumpsAhead()
+
+    def follow(self, stamp_ns: int, step: Step) -> None:
+        """step: how the stamp stands to those before."""
+        ahead_sec = self._ahead.follow(stamp_ns, time.monotonic_ns())
+        if step is Step.JUMPED_BACK:
+            self._tell('ran backwards (a looped bag or a reset clock)')
+        elif ahead_sec:
+            self._tell(f'jumped {ahead_sec:.0f} s ahead (a clock that was set, or a recording '
+                       'that was cut)')
+
+    def _tell(self, jump: str) -> None:
+        self._health.report('time jump', f'{self._what}: time {jump}; going on from there')

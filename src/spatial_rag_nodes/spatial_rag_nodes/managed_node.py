@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
+from functools import partial
 from typing import Protocol, TypeVar
 
 from spatial_rag_nodes.closing_node import ClosingNode
@@ -11,6 +12,12 @@ from spatial_rag_nodes.error_words import told
 from spatial_rag_nodes.health import ERROR, Health, OK, Standing, WORKING
 from spatial_rag_nodes.node_stage import NodeStage
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
+from spatial_rag_nodes.rclpy_internals import (
+    Callback,
+    state_of,
+    transitions_of,
+    wrap_callbacks,
+)
 
 from lifecycle_msgs.srv import ChangeState
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -33,7 +40,7 @@ class ManagedNode(ClosingNode, LifecycleNode):
     nothing, publishes nothing, and answers requests by saying so. Both may raise: the node is
     then what it was before, log and /diagnostics say why, and it can be tried again.
 
-    parameters: with shared_parameters.AUTOSTART.  config, health: there from the start.
+    parameters: with those of shared_parameters.START.  config, health: there from the start.
     """
 
     def __init__(self, name: str, parameters: Sequence[Parameter]) -> None:
@@ -44,8 +51,7 @@ class ManagedNode(ClosingNode, LifecycleNode):
         self.config = NodeParameters(self, parameters, self._follow_parameters, self._why_fixed)
         self.health = Health(self, self._all_figures, self._standing)
         # rclpy of Jazzy ends the process for a transition that there is not (ros2/rclpy#1209).
-        self._change_state = self._service_change_state.callback
-        self._service_change_state.callback = self._serve_change_state
+        wrap_callbacks(self, ChangeState, lambda change: partial(self._serve_change, change))
 
     def configure(self) -> None:
         """Load and check all that is needed, and offer topics and services. May raise."""
@@ -70,14 +76,26 @@ class ManagedNode(ClosingNode, LifecycleNode):
         self._stages[-1].at_end(finish)
 
     def start(self) -> None:
-        """Become active where `autostart` is true; raises what keeps it from that."""
+        """
+        Become active where `autostart` is true.
+
+        What keeps it from that is told as for any other who tries, or raised where
+        `exit_on_failure` is true.
+        """
+        steps = ('configure', 'activate')
         if not self.config['autostart']:
-            self.get_logger().info('unconfigured; waits for a lifecycle manager, or for: ros2 '
-                                   f'lifecycle set {self.get_fully_qualified_name()} configure')
+            self.get_logger().info('unconfigured; waits for a lifecycle manager, or for: '
+                                   + self._commands(*steps))
             return
-        for trigger in (self.trigger_configure, self.trigger_activate):
+        for number, trigger in enumerate((self.trigger_configure, self.trigger_activate)):
+            before = state_of(self)
             if trigger() != TransitionCallbackReturn.SUCCESS:
-                raise self._failure or RuntimeError('the lifecycle is not to be changed')
+                failure = self._failure or RuntimeError('the lifecycle is not to be changed')
+                if self.config['exit_on_failure'] or not self.context.ok():
+                    raise failure
+                self._tell_trouble(before, failure,
+                                   f'; mend that, then: {self._commands(*steps[number:])}')
+                return
 
     @property
     def is_configured(self) -> bool:
@@ -153,11 +171,10 @@ class ManagedNode(ClosingNode, LifecycleNode):
                 self._failure, result = self._failure or error, TransitionCallbackReturn.ERROR
         return result
 
-    def _serve_change_state(self, request: ChangeState.Request,
-                            response: ChangeState.Response) -> ChangeState.Response:
+    def _serve_change(self, change: Callback, request: ChangeState.Request,
+                      response: ChangeState.Response) -> ChangeState.Response:
         """As rclpy does, but a transition that there is not is refused, and a failure told."""
-        wanted, before = request.transition, self._state
-        known = {label: number for number, label, *_ in self._state_machine.available_transitions}
+        wanted, before, known = request.transition, state_of(self), transitions_of(self)
         if (wanted.label or wanted.id) not in (known if wanted.label else known.values()):
             self.get_logger().warning(
                 f'no transition {wanted.label or wanted.id} from {before}; there are: '
@@ -165,28 +182,30 @@ class ManagedNode(ClosingNode, LifecycleNode):
             response.success = False
             return response
         self._failure = self._trouble = None
-        self._change_state(request, response)
+        change(request, response)
         if self._failure is None:
-            self.get_logger().info(f'{before} -> {self._state}')
+            self.get_logger().info(f'{before} -> {state_of(self)}')
         else:
-            self._trouble = f'the way from {before} failed: {told(self._failure)}'
-            self.get_logger().error(f'{self._state}: {self._trouble}')
+            self._tell_trouble(before, self._failure)
         return response
 
-    @property
-    def _state(self) -> str:
-        """As ROS 2 names it."""
-        return str(self._state_machine.current_state[1])
+    def _tell_trouble(self, before: str, failure: Exception, remedy: str = '') -> None:
+        self._trouble = f'the way from {before} failed: {told(failure)}{remedy}'
+        self.get_logger().error(f'{state_of(self)}: {self._trouble}')
+
+    def _commands(self, *transitions: str) -> str:
+        return ' && '.join(f'ros2 lifecycle set {self.get_fully_qualified_name()} {transition}'
+                           for transition in transitions)
 
     def _standing(self) -> Standing:
         if self.is_active:
             return WORKING
         if self._trouble is not None:
-            return Standing(ERROR, f'{self._state}: {self._trouble}', False)
-        return Standing(OK, self._state, False)
+            return Standing(ERROR, f'{state_of(self)}: {self._trouble}', False)
+        return Standing(OK, state_of(self), False)
 
     def _all_figures(self) -> dict[str, object]:
-        return {'state': self._state, **(self.figures() if self.is_configured else {})}
+        return {'state': state_of(self), **(self.figures() if self.is_configured else {})}
 
     def _follow_parameters(self) -> None:
         if self.is_configured:
@@ -197,4 +216,4 @@ class ManagedNode(ClosingNode, LifecycleNode):
         if not self.is_configured:
             return None
         return ('it is read when the node is configured; start the node with another value, or: '
-                f'ros2 lifecycle set {self.get_fully_qualified_name()} cleanup')
+                + self._commands('cleanup'))

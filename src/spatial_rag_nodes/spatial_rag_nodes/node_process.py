@@ -15,7 +15,10 @@ from spatial_rag_nodes.closing_node import ClosingNode
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-_LEAVE_TIMEOUT_SEC = 4.0  # what manages processes kills after 5 s to 10 s
+_CLOSE_TIMEOUT_SEC = 20.0
+"""For each node; a disk that does not answer is given 15 s of them (Committer.close)."""
+_LEAVE_TIMEOUT_SEC = 4.0
+"""For the middleware, when all is stored; what manages processes kills after 5 s to 10 s."""
 
 
 def run_process(factories: Sequence[Callable[[], ClosingNode]],
@@ -23,10 +26,9 @@ def run_process(factories: Sequence[Callable[[], ClosingNode]],
     """
     Make the nodes and spin them until SIGINT or SIGTERM.
 
-    Returns 0 after a clean end, 1 where a node refused to start (its reason is printed; a managed
-    node with autostart false stays, unconfigured, for another try), and the exit_code of a node
-    that has one and ended itself.  Where the middleware does not let go
-    of a node that is closed, the process ends all the same, with 1.
+    Returns 0 after a clean end, 1 where a node refused to start (its reason is printed), and the
+    exit_code of a node that has one and ended itself.  Where a node cannot be closed, or the
+    middleware does not let go of one that is, the process ends all the same, with 1.
     """
     faulthandler.enable()  # a crash, or SIGABRT to a node that hangs, shows where it stood
     try:
@@ -55,25 +57,30 @@ def run_process(factories: Sequence[Callable[[], ClosingNode]],
         return 0  # told to end while it was starting: half-made entities may fail in any way
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not cut the end short
-        with contextlib.ExitStack() as ending:  # what fails keeps no other node from ending
-            ending.callback(_leave_the_middleware, nodes)
-            for node in nodes:
-                ending.callback(node.close)
+        _end(nodes)
     return 0
 
 
-def _leave_the_middleware(nodes: Sequence[ClosingNode]) -> None:
-    """
-    Let the nodes go; where that hangs, show where, and end the process without it.
-
-    The fuse is faulthandler's, which needs no lock of Python: what hangs may hold it.
-    """
-    faulthandler.dump_traceback_later(_LEAVE_TIMEOUT_SEC, exit=True)
+def _end(nodes: Sequence[ClosingNode]) -> None:
+    """Close the nodes, then let them go; what fails keeps no other from ending."""
     with contextlib.ExitStack() as ending:
         ending.callback(faulthandler.cancel_dump_traceback_later)
         ending.callback(rclpy.try_shutdown)
         for node in nodes:
             ending.callback(node.leave)
+        ending.callback(_light_fuse, _LEAVE_TIMEOUT_SEC)
+        for node in nodes:  # the last first, and before each the fuse anew
+            ending.callback(node.close)
+            ending.callback(_light_fuse, _CLOSE_TIMEOUT_SEC)
+
+
+def _light_fuse(seconds: float) -> None:
+    """
+    End the process where this is not called again in time, and show where it hangs.
+
+    The fuse is faulthandler's, which needs no lock of Python: what hangs may hold it.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)
 
 
 def _prepare_for_streams() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+from spatial_rag_nodes.rclpy_internals import Callback, wrap_callbacks
 
 from rcl_interfaces.msg import SetParametersResult
 from rcl_interfaces.srv import SetParameters, SetParametersAtomically
@@ -17,16 +20,12 @@ def refuse_what_rclpy_raises(node: Node) -> None:
     They raise, and the executor with them, which ends the process (in rclcpp it was the same:
     ros2/rclcpp#3257).
     """
-    for service in node.services:
-        if service.srv_type is SetParameters:
-            service.callback = _answered(service.callback, _refuse_the_rest)
-        elif service.srv_type is SetParametersAtomically:
-            service.callback = _answered(service.callback, _refuse_all)
+    wrap_callbacks(node, SetParameters, partial(_answered, refuse=_refuse_the_rest))
+    wrap_callbacks(node, SetParametersAtomically, partial(_answered, refuse=_refuse_all))
 
 
-def _answered(callback: Callable[[Any, Any], Any],
-              refuse: Callable[[Any, Any, SetParametersResult], None],
-              ) -> Callable[[Any, Any], Any]:
+def _answered(callback: Callback, refuse: Callable[[Any, Any, SetParametersResult], None],
+              ) -> Callback:
     def answer(request: Any, response: Any) -> Any:
         try:
             return callback(request, response)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import threading
+import time
 
 
 class PeriodicWorker:
@@ -21,10 +22,11 @@ class PeriodicWorker:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Interrupt the work at hand and end the thread."""
+    def close(self, timeout_sec: float = 2.0) -> None:
+        """Interrupt the work at hand and end the thread; work that hangs is left behind."""
         self._ending.set()
-        while self._thread.is_alive():
+        deadline = time.monotonic() + timeout_sec
+        while self._thread.is_alive() and time.monotonic() < deadline:
             self._interrupt()
             self._thread.join(0.05)
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from spatial_rag_core.errors import InputError
+from spatial_rag_nodes.rclpy_internals import take_raw, Unexecuted
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
@@ -30,19 +30,6 @@ class Taken(NamedTuple):
                              f'{" ".join(str(error).split())}') from error
 
 
-class _Unexecuted(CallbackGroup):
-    """What is in it the executor leaves alone: it does not even wait for it."""
-
-    def can_execute(self, entity: object) -> bool:
-        return False
-
-    def beginning_execution(self, entity: object) -> bool:
-        return False
-
-    def ending_execution(self, entity: object) -> None:
-        pass
-
-
 def _never_called(raw: bytes) -> None:
     """Stand for a callback: rclpy asks for one."""
 
@@ -52,7 +39,7 @@ class PolledTopic:
     The newest messages of a topic, as many as its profile is deep.
 
     To wake up for a message and to read it takes rclpy some 0.4 ms, to take it a tenth of that:
-    as `take` of rclcpp's subscriptions does, which rclpy does not name.
+    as `take` of rclcpp's subscriptions does.
     """
 
     def __init__(self, node: Node, kind: type, topic: str, profile: QoSProfile,
@@ -60,13 +47,10 @@ class PolledTopic:
         self._kind = kind
         self._kept: deque[Taken] = deque(maxlen=profile.depth)
         self._subscription = node.create_subscription(
-            kind, topic, _never_called, profile, raw=True, callback_group=_Unexecuted(), **options)
+            kind, topic, _never_called, profile, raw=True, callback_group=Unexecuted(), **options)
 
     def newest_first(self) -> Sequence[Taken]:
         """Take what came since, and return all that is kept; for one thread at a time."""
-        handle = self._subscription.handle
-        with handle:
-            while (taken := handle.take_message(self._kind, True)) is not None:
-                raw, info = taken
-                self._kept.append(Taken(self._kind, raw, info['source_timestamp']))
+        while (taken := take_raw(self._subscription, self._kind)) is not None:
+            self._kept.append(Taken(self._kind, *taken))
         return [*reversed(self._kept)]

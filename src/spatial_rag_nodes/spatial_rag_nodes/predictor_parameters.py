@@ -13,7 +13,7 @@ from spatial_rag_nodes.surprise_watch import SURPRISE_PARAMETERS
 def declared(settings: Settings) -> tuple[Parameter, ...]:
     """All of them."""
     return (
-        shared_parameters.AUTOSTART,
+        *shared_parameters.START,
         *shared_parameters.model(settings),
         shared_parameters.z_dim(settings),
         shared_parameters.action_dim(settings),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from spatial_rag_core.errors import JournalUnavailableError
 from spatial_rag_core.memory.retriever import Retriever
@@ -54,12 +55,13 @@ class Refresher:
         """Why the latest pass failed; None: it did not."""
         return self._error
 
-    def close(self) -> None:
-        """End the thread and close the retriever."""
+    def close(self, timeout_sec: float = 2.0) -> None:
+        """End the thread and close the retriever; a pass that hangs is left behind."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        while self._thread.is_alive():
+        deadline = time.monotonic() + timeout_sec
+        while self._thread.is_alive() and time.monotonic() < deadline:
             self._retriever.close()  # a pass that is loading a long memory gives up,
             self._thread.join(0.05)  # also one that was about to begin and has opened it again
         self._retriever.close()

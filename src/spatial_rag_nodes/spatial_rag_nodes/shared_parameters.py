@@ -9,9 +9,14 @@ from spatial_rag_core.errors import BundleError
 from spatial_rag_core.settings import Settings
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 
-AUTOSTART = Parameter(
-    'autostart', True, 'The node configures and activates itself, and ends where it cannot; '
-    'false: it waits for a lifecycle manager (or ros2 lifecycle set)')
+START = (
+    Parameter('autostart', True, 'The node configures and activates itself; false: it waits for a '
+              'lifecycle manager (or ros2 lifecycle set)'),
+    Parameter('exit_on_failure', False, 'Where autostart fails the process ends with exit code 1, '
+              'for whoever starts it again; false: the node stays unconfigured, says why in the '
+              'log and on /diagnostics, and can be configured once that is mended'),
+)
+"""How a managed node comes up."""
 
 LATENCY_BUDGET = Parameter(
     'latency_budget_sec', 0.05, 'Diagnostics warn where 1 % of what the node does takes longer',

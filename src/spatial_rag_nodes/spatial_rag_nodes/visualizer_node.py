@@ -36,7 +36,7 @@ _STEP_SEC = 0.2
 
 def _parameters(settings: Settings) -> tuple[Parameter, ...]:
     return (
-        shared_parameters.AUTOSTART,
+        *shared_parameters.START,
         shared_parameters.MEMORY_PATH,
         *shared_parameters.model(settings),
         shared_parameters.z_dim(settings),

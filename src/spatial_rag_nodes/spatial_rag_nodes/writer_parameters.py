@@ -31,7 +31,7 @@ _ADMISSION_PARAMETERS = (
 def declared(settings: Settings) -> tuple[Parameter, ...]:
     """All of them."""
     return (
-        shared_parameters.AUTOSTART,
+        *shared_parameters.START,
         shared_parameters.MEMORY_PATH,
         shared_parameters.z_dim(settings),
         shared_parameters.action_dim(settings),

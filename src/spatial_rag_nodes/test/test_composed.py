@@ -51,7 +51,7 @@ def test_a_picture_is_found_and_the_stream_goes_on(
     process = lab.start_node('composed', model_path=bundle_path, memory_path=path)
     retrieved = lab.probe.listen(RetrievedMemories, '/spatial_rag/retrieved')
     camera = lab.probe.publisher(Image, '/camera/image_raw')
-    poses = lab.probe.publisher(PoseStamped, '/pose', subscribers=3)
+    poses = lab.probe.publisher(PoseStamped, '/pose', subscribers=2)
     lab.diagnostics.wait_ready('encoder', 'retriever', 'memory_writer', 'transition_predictor')
     stamp_ns = T0_NS
 

@@ -26,8 +26,8 @@ def test_a_program_that_is_interrupted_while_it_starts_ends_without_a_traceback(
 _TWO_NODES = """
 import os, signal
 import ctypes
+from spatial_rag_nodes import node_process
 from spatial_rag_nodes.closing_node import ClosingNode
-from spatial_rag_nodes.node_process import run_process
 
 class Writer(ClosingNode):
     def __init__(self):
@@ -43,10 +43,11 @@ class Reader(ClosingNode):
 
     def {spoiled}
 
-run_process([Writer, Reader])
+node_process._CLOSE_TIMEOUT_SEC = 2.0
+node_process.run_process([Writer, Reader])
 """
 _NO_SPACE = "close(self): raise OSError('no space')"
-_HANGS = 'leave(self): ctypes.PyDLL(None).sleep(60)  # keeps the lock of Python, too'
+_HANGS = '(self): ctypes.PyDLL(None).sleep(60)  # keeps the lock of Python, too'
 
 
 def test_a_node_that_fails_to_end_keeps_no_other_from_ending(lab: Any) -> None:
@@ -57,7 +58,16 @@ def test_a_node_that_fails_to_end_keeps_no_other_from_ending(lab: Any) -> None:
 
 
 def test_a_middleware_that_does_not_let_go_is_left_when_all_is_stored(lab: Any) -> None:
-    process = lab.start(sys.executable, '-c', _TWO_NODES.format(spoiled=_HANGS))
+    process = lab.start(sys.executable, '-c', _TWO_NODES.format(
+        spoiled=f'leave{_HANGS}'))
     assert process.wait(30.0) == 1
     assert 'all was stored' in process.output
     assert 'in leave' in process.output  # where it hung
+
+
+def test_a_node_that_cannot_be_closed_is_left_and_the_process_says_where_it_hung(
+        lab: Any) -> None:
+    process = lab.start(sys.executable, '-c', _TWO_NODES.format(
+        spoiled=f'close{_HANGS}'))
+    assert process.wait(30.0) == 1
+    assert 'in close' in process.output

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 from spatial_rag_core.errors import JournalError, PoseError
 from spatial_rag_nodes import health
-from spatial_rag_nodes.health import Health, Standing
+from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.health_checks import Finding
+from spatial_rag_nodes.pending_request import BusyError
 
 from diagnostic_msgs.msg import DiagnosticArray
 import pytest
 
+from .fake_clock import Clock, clock_of
+
 pytestmark = pytest.mark.ros
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(health, 'time', clock)
-    return clock
+    return clock_of(health, monkeypatch)
 
 
 @pytest.fixture
@@ -79,8 +71,8 @@ def test_a_message_that_repeats_a_field_of_a_megabyte_is_cut(
 
 
 @pytest.mark.parametrize(('error', 'level'), [
-    (PoseError('bad pose'), b'\x01'), (JournalError('bad file'), b'\x02'),
-    (ZeroDivisionError('bug'), b'\x02')])
+    (PoseError('bad pose'), b'\x01'), (BusyError('too many ask'), b'\x01'),
+    (JournalError('bad file'), b'\x02'), (ZeroDivisionError('bug'), b'\x02')])
 def test_nothing_that_a_callback_raises_escapes(
         subject: Health, lab: Any, error: Exception, level: bytes) -> None:
     def callback(_message: object) -> None:
@@ -110,7 +102,7 @@ def test_what_lasts_is_logged_at_both_ends_shown_between_and_no_error(
 
 
 def test_a_check_is_looked_at_with_each_report_until_it_is_closed(
-        subject: Health, lab: Any) -> None:
+        subject: Health, lab: Any, capfd: pytest.CaptureFixture[str]) -> None:
     found: list[Finding | None] = [Finding('the disk is nearly full', health.ERROR)]
     check = subject.check('disk', lambda: found[0])
     status = status_of(subject, lab)
@@ -119,35 +111,10 @@ def test_a_check_is_looked_at_with_each_report_until_it_is_closed(
     assert status_of(subject, lab).message == 'ok'
     found[0] = Finding('again')
     assert status_of(subject, lab).level == b'\x01'
+    capfd.readouterr()
     check.close()
     assert status_of(subject, lab).message == 'ok'
-
-
-def test_a_node_that_does_not_serve_answers_so_and_says_what_it_is(lab: Any) -> None:
-    subject = Health(lab.probe.node, dict, lambda: Standing(health.OK, 'inactive', False))
-
-    def serve(_request: object, _response: object) -> object:
-        raise AssertionError('asked')
-    answer = subject.serving(serve, 7)(None, SimpleNamespace())
-    assert (answer.code, answer.message) == (7, '/probe is inactive; only an active node answers')
-    status = status_of(subject, lab)
-    assert (status.level, status.message) == (b'\x00', 'inactive')
-
-
-@pytest.mark.parametrize(('error', 'message'), [
-    (JournalError('no file'), 'no file'), (ZeroDivisionError('bug'), 'internal error: bug')])
-def test_what_a_service_does_not_foresee_is_its_answer(
-        subject: Health, error: Exception, message: str) -> None:
-    def serve(_request: object, _response: object) -> object:
-        raise error
-
-    async def serve_later(request: object, response: object) -> object:
-        return serve(request, response)
-    answer = subject.serving(serve, 7)(None, SimpleNamespace())
-    assert (answer.code, answer.message) == (7, message)
-    with pytest.raises(StopIteration) as end:
-        subject.serving(serve_later, 7)(None, SimpleNamespace()).send(None)
-    assert (end.value.value.code, end.value.value.message) == (7, message)
+    assert 'no longer' not in capfd.readouterr().err, 'whether it got better nobody knows'
 
 
 def test_what_a_message_repeats_is_short_and_does_no_harm_in_a_terminal_or_a_message(
@@ -159,3 +126,11 @@ def test_what_a_message_repeats_is_short_and_does_no_harm_in_a_terminal_or_a_mes
     assert 'frame \\n\\x1b[31m\\udc80xxx' in status.message
     assert status.message.isprintable()
     assert len(status.message) < 3000
+
+
+def test_figures_that_cannot_be_told_silence_nobody(lab: Any, clock: Clock) -> None:
+    def figures() -> dict[str, object]:
+        raise OSError('no such file')
+    status = status_of(Health(lab.probe.node, figures), lab)
+    assert status.level == b'\x02'
+    assert 'no such file' in status.message

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from spatial_rag_core.streams.metrics import LatencyWindow, RateWindow
+from spatial_rag_core.streams.stamp_order import StampOrder
 from spatial_rag_nodes import health_checks
 from spatial_rag_nodes.health_checks import (
     Drops,
@@ -13,31 +14,21 @@ from spatial_rag_nodes.health_checks import (
     low_disk,
     Silence,
     SILENT_SEC,
+    TimeJumps,
     TooSlow,
 )
 
 import pytest
 from std_msgs.msg import Float32MultiArray
 
+from .fake_clock import Clock, clock_of
+
 pytestmark = pytest.mark.ros
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-    def monotonic_ns(self) -> int:
-        return round(self.now * 1e9)
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(health_checks, 'time', clock)
-    return clock
+    return clock_of(health_checks, monkeypatch)
 
 
 def message(found: Any) -> str:
@@ -91,6 +82,35 @@ def test_drops_are_told_for_the_second_in_which_they_were() -> None:
     count += 7
     assert message(drops()) == '7 pictures were dropped in the last second: lower publish_rate'
     assert drops() is None
+
+
+class Reports(list):
+    """Stands for the health: what it is told."""
+
+    def report(self, kind: str, message: str) -> None:
+        assert kind == 'time jump'
+        self.append(message)
+
+
+def test_time_that_jumps_is_told_whichever_way_it_goes(clock: Clock) -> None:
+    reports, order = Reports(), StampOrder()
+    time_jumps = TimeJumps(reports, 'pictures')  # type: ignore[arg-type]
+
+    def come(stamp_sec: float, later_sec: float) -> None:
+        clock.now += later_sec
+        stamp_ns = round(stamp_sec * 1e9)
+        time_jumps.follow(stamp_ns, order.follow(stamp_ns))
+    come(100.0, 0.0)
+    come(100.1, 0.1)
+    come(160.1, 60.0)
+    assert reports == [], 'a camera that was switched off for a minute'
+    come(3760.2, 0.1)
+    come(3760.3, 0.1)
+    come(60.0, 0.1)
+    assert reports == [
+        'pictures: time jumped 3600 s ahead (a clock that was set, or a recording that was cut); '
+        'going on from there',
+        'pictures: time ran backwards (a looped bag or a reset clock); going on from there']
 
 
 class Usage(NamedTuple):

@@ -22,7 +22,7 @@ def fail():
 
 class Subject(ManagedNode):
     def __init__(self):
-        super().__init__('subject', [shared_parameters.AUTOSTART])
+        super().__init__('subject', shared_parameters.START)
 
     def configure(self):
         self.at_end(lambda: print('the file is closed', flush=True))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 import contextlib
+import gc
 import threading
 from typing import Any
+import weakref
 
 from spatial_rag_msgs.srv import MemoryStats
 from spatial_rag_nodes.health import Health
@@ -103,3 +105,50 @@ def test_more_than_can_wait_are_refused_and_the_others_served(subject: Subject) 
     messages = subject.messages(*asked)
     assert messages.count('served') == 3
     assert messages.count('3 requests wait already; ask again later') == 2
+
+
+class Held:
+    """Work that goes on until it is let go, as a job does whose disk hangs."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+
+    def __call__(self) -> str:
+        self.has_begun.set()
+        return 'done' if self.may_end.wait(20.0) else 'never let go'
+
+
+def begun(subject: Subject, work: Held, count: int) -> list[Any]:
+    """So many requests, of which the first is at hand."""
+    subject.work = work
+    asked = [subject.ask() for _ in range(count)]
+    subject.probe.until(lambda: len(subject.threads._requests) == count)
+    assert work.has_begun.wait(20.0)
+    return asked
+
+
+def test_at_the_end_what_is_at_hand_is_finished_and_all_others_hear_that_it_is_the_end(
+        subject: Subject) -> None:
+    work = Held()
+    asked = begun(subject, work, 3)
+    threading.Timer(0.1, work.may_end.set).start()
+    subject.threads.close(20.0)
+    assert subject.messages(*asked) == ['done', *['/probe is closing; ask again later'] * 2]
+    assert [future.result().code for future in asked] == [0, 200, 200]
+
+
+def test_work_that_hangs_holds_up_no_end_and_is_held_by_nobody_after_it(
+        subject: Subject) -> None:
+    work = Held()
+    asked = begun(subject, work, 1)
+    subject.threads.close(0.1)
+    assert subject.messages(asked[0]) == ['/probe is closing; ask again later']
+    work.may_end.set()
+    subject.work, held = lambda: 'done', weakref.ref(work)
+    del work
+
+    def is_gone() -> bool:
+        gc.collect()
+        return held() is None
+    subject.probe.until(is_gone, message=lambda: f'held by {gc.get_referrers(held())}')
+

@@ -58,13 +58,21 @@ class Retriever:
         self._refreshing = threading.Lock()
         self._is_ending = threading.Event()
 
-    def close(self) -> None:
-        """Close the memory file; a refresh in another thread gives up within one batch."""
+    def close(self, timeout_sec: float = 5.0) -> None:
+        """
+        Close the memory file; a refresh in another thread gives up within one batch.
+
+        One that hangs longer than timeout_sec, for its disk does, keeps the file.
+        """
         self._is_ending.set()
-        with self._refreshing:
+        if not self._refreshing.acquire(timeout=timeout_sec):
+            return
+        try:
             self._retire_next()
             self._replace_current(None)
             self._is_ending.clear()
+        finally:
+            self._refreshing.release()
 
     def open(self) -> None:
         """Open the file, where there is one, without reading it; raises JournalError."""

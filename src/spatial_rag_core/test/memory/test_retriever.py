@@ -403,13 +403,28 @@ def test_closing_ends_a_refresh_within_one_batch(journal: Journal, path: Path) -
     with ThreadPoolExecutor() as pool:
         refreshing = pool.submit(retriever.refresh)
         assert indexes.is_waiting.wait(20.0)
-        closing = pool.submit(retriever.close)
+        closing = pool.submit(retriever.close, 20.0)
         while not retriever._is_ending.is_set():
             time.sleep(0.001)
         indexes.gate.set()
         assert refreshing.result(20.0) == 10_000
         closing.result(20.0)
     assert retriever.index_count == 0
+
+
+def test_a_refresh_that_hangs_holds_up_no_end(journal: Journal, path: Path) -> None:
+    journal.append([memory(1)])
+    indexes = GatedIndexes()
+    indexes(SPEC)
+    retriever = Retriever(path, indexes)
+    with ThreadPoolExecutor() as pool:
+        refreshing = pool.submit(retriever.refresh)
+        assert indexes.is_waiting.wait(20.0)
+        retriever.close(0.1)
+        assert not refreshing.done()
+        indexes.gate.set()
+        refreshing.result(20.0)
+    retriever.close()
 
 
 def test_a_long_memory_can_be_asked_while_it_is_read(journal: Journal, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 import contextlib
 import threading
 import time
@@ -27,7 +27,8 @@ _Job = tuple[Future[Any], Callable[[Journal], Any]]
 
 FIRST_RETRY_SEC, LAST_RETRY_SEC = 0.2, 1.0
 """A file that refuses is asked again after this long, ever more seldom."""
-_JOIN_SEC = 10.0  # for a transaction under way when time has run out
+_JOIN_SEC = 10.0
+"""For a transaction under way when time has run out."""
 
 
 class Committer:
@@ -48,6 +49,7 @@ class Committer:
                  config: CommitConfig = AT_ONCE) -> None:
         self._open_journal = open_journal
         self._queue = CommitQueue[_Job](config)
+        self._at_hand: Future[Any] | None = None
         self._retry_sec = 0.0
         self._figures = threading.Lock()
         self._errors: deque[Exception] = deque(maxlen=100)
@@ -118,13 +120,26 @@ class Committer:
         """
         Store what waits and close the file; work that was not begun is cancelled.
 
-        False where that could not be done in time: what was not stored is then counted as lost.
+        False where that could not be done in time: what was not stored is then counted as lost,
+        and who waits for the work at hand gets a JournalUnavailableError.
         """
         lost_before = self.lost
         for future, _ in self._queue.close(timeout_sec):
             future.cancel()
         self._thread.join(timeout_sec + _JOIN_SEC)
-        return not self._thread.is_alive() and self.lost == lost_before
+        if self._thread.is_alive():
+            self._give_up_job()
+            return False
+        return self.lost == lost_before
+
+    def _give_up_job(self) -> None:
+        job = self._at_hand
+        if job is None or job.cancel():
+            return
+        with contextlib.suppress(InvalidStateError):  # done after all
+            job.set_exception(JournalUnavailableError(
+                f'the disk of {self.path} does not answer; what was asked for may be done wholly, '
+                'in part or not at all'))
 
     def _closed(self) -> JournalError:
         return JournalError(f'the writer of {self.path} is closed; make another')
@@ -132,6 +147,7 @@ class Committer:
     def _work(self) -> None:
         while (todo := self._queue.take()) is not None:
             memories, job = todo
+            self._at_hand = None if job is None else job[0]
             if memories:
                 self._commit(memories)
             if job is not None:
@@ -188,14 +204,15 @@ class Committer:
     def _do(self, future: Future[Any], work: Callable[[Journal], Any]) -> None:
         if not future.set_running_or_notify_cancel():
             return
-        try:
-            journal = self._attached()
-            result = work(journal)
-            self._recount(journal)
-        except Exception as error:
-            future.set_exception(error)
-        else:
-            future.set_result(result)
+        with contextlib.suppress(InvalidStateError):  # close has given it up
+            try:
+                journal = self._attached()
+                result = work(journal)
+                self._recount(journal)
+            except Exception as error:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
 
     def _recount(self, journal: Journal) -> None:
         with contextlib.suppress(JournalError):  # what is stored is stored; the next will tell

@@ -21,6 +21,7 @@ from spatial_rag_core.errors import (
     ModelMismatchError,
 )
 from spatial_rag_core.memory.journal import Journal
+from spatial_rag_core.memory.storing import committer as committer_module
 from spatial_rag_core.memory.storing.commit_queue import CommitConfig
 from spatial_rag_core.memory.storing.committer import Committer
 from spatial_rag_core.memory.tables.schema import JournalSpec
@@ -374,6 +375,18 @@ def test_a_closed_committer_takes_nothing_and_has_cancelled_what_it_had_not_begu
         committer.submit([memory(0)])
     with pytest.raises(JournalError, match='is closed'):
         committer.run(lambda journal: journal.count)
+
+
+def test_who_waits_for_a_disk_that_does_not_answer_hears_so_when_it_is_closed(
+        path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(committer_module, '_JOIN_SEC', 0.1)
+    committer = make(path)
+    held = Held(committer)
+    assert not committer.close(0.0)
+    with pytest.raises(JournalUnavailableError, match='does not answer'):
+        held.let_go()
+    monkeypatch.undo()
+    assert committer.close(), 'the job that ended late harms nobody'
 
 
 @pytest.mark.parametrize(('fields', 'message'), [
