@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from importlib import import_module
 import math
 import threading
@@ -51,7 +50,6 @@ class BagReplayNode(ClosingNode):
         if not self._config['path']:
             raise BagError('no recording: set path to a rosbag2 folder, .mcap, .db3 or .bag '
                            'file')
-        self.exit_code = 0
         self._bag = BagSource(self._config['path'])
         self._topics: dict[str, Publisher] = {}
         for topic in self._bag.topics:
@@ -68,6 +66,9 @@ class BagReplayNode(ClosingNode):
         self._ending = threading.Event()
         self._health = Health(self, self._figures)
         self._player = threading.Thread(target=self._play, name='player', daemon=True)
+
+    def start(self) -> None:
+        """Begin to play."""
         self._player.start()
 
     def _offer(self, topic: BagTopic) -> None:
@@ -99,14 +100,13 @@ class BagReplayNode(ClosingNode):
             for publisher in self._topics.values():
                 publisher.wait_for_all_acked(Duration(seconds=2.0))
             self.get_logger().info(f'played {self._sent} messages')
+            self.end_process()
         except Exception as error:
             if self._is_ending():
                 return
-            self.exit_code = 1
             self._health.report_error(error)
             self._health.publish()
-        with suppress(RuntimeError):  # Ctrl-C may shut down in the midst of it
-            self.context.try_shutdown()
+            self.end_process(1)
 
     def _is_ending(self) -> bool:
         """After Ctrl-C the context is gone a moment before destroy_node is called."""
@@ -157,4 +157,5 @@ class BagReplayNode(ClosingNode):
     def close(self) -> None:
         """Stop playing."""
         self._ending.set()
-        self._player.join(2.0)
+        if self._player.is_alive():
+            self._player.join(2.0)

@@ -5,6 +5,10 @@ from __future__ import annotations
 from rclpy.node import Node
 
 
+class ProcessEnd(Exception):  # noqa: N818 (nothing is wrong)
+    """Comes out of spinning a node that has ended its process."""
+
+
 class ClosingNode(Node):
     """
     A node that can be closed by itself.
@@ -15,6 +19,18 @@ class ClosingNode(Node):
 
     def start(self) -> None:
         """Begin what it does by itself; called once, before it is spun. May raise."""
+
+    exit_code = 0
+    """Of the process."""
+
+    def end_process(self, exit_code: int = 0) -> None:
+        """
+        Have whoever spins the node end, with this code; from any thread.
+
+        Not by a shutdown of ROS: with Kilted that destroys the nodes in the thread that calls it.
+        """
+        self.exit_code = exit_code
+        self.executor.create_task(_end)
 
     def close(self) -> None:
         """End what the node itself holds, threads and files; called once."""
@@ -27,3 +43,7 @@ class ClosingNode(Node):
         """Close it, then leave the middleware."""
         self.close()
         self.leave()
+
+
+def _end() -> None:
+    raise ProcessEnd

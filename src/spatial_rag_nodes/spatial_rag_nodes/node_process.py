@@ -10,7 +10,7 @@ import signal
 import sys
 
 from spatial_rag_core.errors import SpatialRagError
-from spatial_rag_nodes.closing_node import ClosingNode
+from spatial_rag_nodes.closing_node import ClosingNode, ProcessEnd
 
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -27,7 +27,7 @@ def run_process(factories: Sequence[Callable[[], ClosingNode]],
     Make the nodes and spin them until SIGINT or SIGTERM.
 
     Returns 0 after a clean end, 1 where a node refused to start (its reason is printed), and the
-    exit_code of a node that has one and ended itself.  Where a node cannot be closed, or the
+    exit_code of a node that ended the process.  Where a node cannot be closed, or the
     middleware does not let go of one that is, the process ends all the same, with 1.
     """
     faulthandler.enable()  # a crash, or SIGABRT to a node that hangs, shows where it stood
@@ -42,12 +42,12 @@ def run_process(factories: Sequence[Callable[[], ClosingNode]],
         executor = SingleThreadedExecutor()
         for make in factories:
             nodes.append(make())
-            nodes[-1].start()
             executor.add_node(nodes[-1])
+            nodes[-1].start()
         _prepare_for_streams()
         executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        return max((getattr(node, 'exit_code', 0) for node in nodes), default=0)
+    except (KeyboardInterrupt, ExternalShutdownException, ProcessEnd):
+        return max((node.exit_code for node in nodes), default=0)
     except SpatialRagError as error:
         print(f'[FATAL] cannot start: {error}', file=sys.stderr, flush=True)
         return 1
