@@ -45,11 +45,10 @@ class RunningNodes:
         for node in nodes:
             self._start(node, {})
         lab.diagnostics.wait_ready(*(f'v0/{node}' for node in nodes))
-        for node in nodes:
+        for node in nodes:  # one after the other: forty at once take minutes to come up
             for choices in self._others(node):
                 self._start(node, choices)
-        for node, namespaces in self._namespaces.items():
-            for namespace in namespaces:
+            for namespace in self._namespaces[node]:
                 lab.diagnostics.wait_ready(f'{namespace.lstrip("/")}/{node}')
                 self._wait_active(f'{namespace}/{node}')
 
