@@ -11,9 +11,10 @@ from importlib import import_module
 import signal
 import sys
 
-_CORE_NODES = {'encoder_node': 'EncoderNode', 'memory_writer_node': 'MemoryWriterNode',
-               'retriever_node': 'RetrieverNode',
-               'transition_predictor_node': 'TransitionPredictorNode'}
+_CORE_NODES = {'encoder_node': 'EncoderNode', 'retriever_node': 'RetrieverNode',
+               'transition_predictor_node': 'TransitionPredictorNode',
+               'memory_writer_node': 'MemoryWriterNode'}
+"""In this order they get a latent where they share a process: nobody waits for its storing."""
 
 
 def encoder_node() -> None:

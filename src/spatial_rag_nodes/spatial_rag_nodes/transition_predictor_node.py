@@ -137,7 +137,6 @@ class TransitionPredictorNode(ManagedNode):
         arrived_ns = time.monotonic_ns()
         sample = sample_from_msg(msg, self.config['z_dim'])
         self._bundle.require_author(sample.model_id)
-        self._surprise.seen(sample, msg.header)
         waiting = _Waiting(sample, msg.header, arrived_ns)
         self._on_deadline()  # the timer may be late
         was_idle = not len(self._waiting)
@@ -175,6 +174,7 @@ class TransitionPredictorNode(ManagedNode):
                   else self._motion.at(sample.stamp_ns))
         if action is None:
             self._counts['without_action'] += 1
+            self._surprise.seen(sample, header)
             return
         both = self._foreseen(sample, action, memories)
         is_used = bool(len(memories)) and self._surprise.uses_memory
@@ -189,6 +189,7 @@ class TransitionPredictorNode(ManagedNode):
         self._latency_ms.add((now_ns - arrived_ns) / 1e6)
         self._counts['predictions'] += 1
         self._counts['with_memories'] += is_used
+        self._surprise.seen(sample, header)  # nobody waits for this as for the prediction
         self._surprise.foreseen(sample, both, bool(len(memories)), is_used, is_late)
 
     def _foreseen(self, sample: LatentSample, action: Vector, memories: MemoryBank) -> Imagined:
