@@ -62,9 +62,9 @@ class Refresher:
             self._changed.notify_all()
         deadline = time.monotonic() + timeout_sec
         while self._thread.is_alive() and time.monotonic() < deadline:
-            self._retriever.close()  # a pass that is loading a long memory gives up,
+            self._retriever.close(0.05)  # a pass that is loading a long memory gives up,
             self._thread.join(0.05)  # also one that was about to begin and has opened it again
-        self._retriever.close()
+        self._retriever.close(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
         while self._wait():

@@ -40,6 +40,7 @@ class ServiceThreads:
         self._requests: set[PendingRequest] = set()
         self._waiting, self._most_waiting = 0, most_waiting
         self._is_closed = False
+        self._last_sent_sec = float('-inf')  # monotonic
 
     def create_service(self, kind: type, name: str, health: Health, serve: Serve,
                        failure_code: int) -> None:
@@ -56,8 +57,12 @@ class ServiceThreads:
         intercept_answers(service, lambda send: partial(self._follow, health.guarded(send)))
 
     def _follow(self, send: Send, begun: Coroutine[Any, None, Any], header: object) -> None:
+        def send_now(answer: object) -> None:
+            send(answer, header)
+            self._last_sent_sec = time.monotonic()
+
         request = PendingRequest(
-            begun, lambda answer: self._answers.put(partial(send, answer, header)))
+            begun, lambda answer: self._answers.put(partial(send_now, answer)))
         if request.is_open:
             self._requests.add(request)
             self._node.executor.create_task(self._until_answered, request)
@@ -100,8 +105,9 @@ class ServiceThreads:
             request.go_on()
             request.refuse(self._closing())
         self._answers.close(timeout_sec)
-        if self._requests and self._node.context.ok():
-            time.sleep(_ARRIVAL_SEC)
+        left_sec = self._last_sent_sec + _ARRIVAL_SEC - time.monotonic()
+        if left_sec > 0.0 and self._node.context.ok():
+            time.sleep(left_sec)
 
     def _closing(self) -> BusyError:
         return BusyError(f'{self._node.get_fully_qualified_name()} is closing; ask again later')

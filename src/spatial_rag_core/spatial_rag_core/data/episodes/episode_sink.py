@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+import contextlib
 from pathlib import Path
 import threading
 import time
@@ -76,12 +77,22 @@ class EpisodeSink:
                 self._writer.append(episode, self._split)
             except Exception as error:  # it is told, and tried again: the episode is there still
                 self.failure = error
+                if self._was_stored():
+                    self._forget(episode)
+                    continue
                 if self._is_ending:
                     return
                 self._pause()
             else:
                 self.failure, self.count = None, self._writer.count
                 self._forget(episode)
+
+    def _was_stored(self) -> bool:
+        """Whether the episode is in the file although its append failed: in the last step."""
+        before = self.count
+        with contextlib.suppress(Exception):  # what cannot be read is asked again next time
+            self.count = self._writer.count
+        return self.count > before
 
     def _next(self) -> Episode | None:
         """Return the oldest episode, once there is one; None at the end."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import time
 from typing import Any
 
-from spatial_rag_core.data.episodes import episode_sink
+from spatial_rag_core.data.episodes import episode_sink, transaction_file
 from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.data.episodes.episode_file import EpisodeReader
 from spatial_rag_core.data.episodes.episode_sink import EpisodeSink
@@ -102,3 +102,23 @@ def test_a_map_of_another_split_is_refused_at_birth(tmp_path: Path) -> None:
     assert sink.close()
     with pytest.raises(EpisodeError, match='map hall is in train already, test is asked for'):
         EpisodeSink(tmp_path / 'out.h5', 'test', {}, 'hall')
+
+
+def test_an_episode_whose_append_failed_in_the_last_step_is_stored_once(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, failures = transaction_file._drop_log, [OSError(5, 'Input/output error')]
+
+    def drop_and_fail(path: Path) -> None:
+        real(path)
+        if failures:
+            raise failures.pop()
+    path = tmp_path / 'episodes.h5'
+    sink = EpisodeSink(path, 'train', {}, max_waiting=10)
+    monkeypatch.setattr(transaction_file, '_drop_log', drop_and_fail)
+    sink.put(episode(1))
+    wait_until(lambda: sink.stored == 1)
+    sink.put(episode(2))
+    assert sink.close()
+    assert not failures
+    assert (sink.stored, sink.count, sink.lost) == (2, 2, 0)
+    assert sessions(path) == ['1', '2']
