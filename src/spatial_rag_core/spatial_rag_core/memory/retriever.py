@@ -62,17 +62,20 @@ class Retriever:
         """
         Close the memory file; a refresh in another thread gives up within one batch.
 
-        One that hangs longer than timeout_sec, for its disk does, keeps the file.
+        One that hangs longer than timeout_sec, for its disk does, closes it when it comes back.
         """
         self._is_ending.set()
         if not self._refreshing.acquire(timeout=timeout_sec):
             return
         try:
-            self._retire_next()
-            self._replace_current(None)
-            self._is_ending.clear()
+            self._let_go()
         finally:
             self._refreshing.release()
+
+    def _let_go(self) -> None:
+        self._retire_next()
+        self._replace_current(None)
+        self._is_ending.clear()
 
     def open(self) -> None:
         """Open the file, where there is one, without reading it; raises JournalError."""
@@ -88,20 +91,27 @@ class Retriever:
         all others were taken in: when that is first seen, and then once a minute.
         """
         with self._refreshing:
-            for _ in range(2):  # a second time where it has to be built anew
-                target = self._target()
-                if target is None:
-                    return 0
-                try:
-                    count = target.follow(self._is_ending.is_set)
-                finally:
-                    if target is self._next and target.is_loaded:
-                        self._next = None
-                        self._replace_current(target)
-                if count is not None:
-                    return count
-                self._begin_anew()
-            return 0
+            try:
+                return self._follow()
+            finally:
+                if self._is_ending.is_set():  # who wanted to close it did not wait so long
+                    self._let_go()
+
+    def _follow(self) -> int:
+        for _ in range(2):  # a second time where it has to be built anew
+            target = self._target()
+            if target is None:
+                return 0
+            try:
+                count = target.follow(self._is_ending.is_set)
+            finally:
+                if target is self._next and target.is_loaded:
+                    self._next = None
+                    self._replace_current(target)
+            if count is not None:
+                return count
+            self._begin_anew()
+        return 0
 
     def _target(self) -> Projection | None:
         """What is to be fed: opened where there is nothing, or only a file that is gone."""

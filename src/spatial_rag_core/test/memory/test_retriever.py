@@ -424,6 +424,8 @@ def test_a_refresh_that_hangs_holds_up_no_end(journal: Journal, path: Path) -> N
         assert not refreshing.done()
         indexes.gate.set()
         refreshing.result(20.0)
+    assert retriever.spec is None, 'it closed the file itself when it came back'
+    assert retriever.refresh() == 1, 'and who begins again takes in what there is'
     retriever.close()
 
 
