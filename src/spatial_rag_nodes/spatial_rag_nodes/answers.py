@@ -89,11 +89,14 @@ async def answer_of(node: Node, client: Client, request: Any, timeout_sec: float
     answer = client.call_async(request)
 
     def expire() -> None:
-        if not answer.done():
+        if not answer.done():  # in the executor's thread, which sets it too where it comes
             answer.set_result(None)
-            wake(node)
+
+    def wake_up() -> None:
+        with contextlib.suppress(Exception):  # no executor, or one that has ended
+            node.executor.create_task(expire)
     # No timer of the node: it would end where the node is deactivated, and this never.
-    deadline = threading.Timer(timeout_sec, expire)
+    deadline = threading.Timer(timeout_sec, wake_up)
     deadline.daemon = True
     deadline.start()
     try:

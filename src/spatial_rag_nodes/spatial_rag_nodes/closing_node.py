@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from spatial_rag_nodes.rclpy_internals import end_spinning
+
 from rclpy.node import Node
 
 
@@ -30,7 +32,7 @@ class ClosingNode(Node):
         Not by a shutdown of ROS: with Kilted that destroys the nodes in the thread that calls it.
         """
         self.exit_code = exit_code
-        self.executor.create_task(_end)
+        end_spinning(self, ProcessEnd())
 
     def close(self) -> None:
         """End what the node itself holds, threads and files; called once."""
@@ -43,7 +45,3 @@ class ClosingNode(Node):
         """Close it, then leave the middleware."""
         self.close()
         self.leave()
-
-
-def _end() -> None:
-    raise ProcessEnd

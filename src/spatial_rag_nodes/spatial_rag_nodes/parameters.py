@@ -9,6 +9,7 @@ from typing import Any
 
 from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_nodes.parameter_requests import refuse_what_rclpy_raises
+from spatial_rag_nodes.rclpy_internals import overrides_of
 
 from rcl_interfaces.msg import (
     FloatingPointRange,
@@ -130,7 +131,7 @@ def _tell_misspelt(node: Node, names: list[str]) -> None:
 
     What resembles none of `names` may be meant for others: launch gives all nodes the same.
     """
-    for name in sorted(node._parameter_overrides):
+    for name in sorted(overrides_of(node)):
         if node.has_parameter(name) or name.startswith(_OF_OTHERS):
             continue
         told = f'parameter {name} is ignored: no such name in {node.get_fully_qualified_name()}'

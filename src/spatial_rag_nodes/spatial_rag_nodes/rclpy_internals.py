@@ -7,7 +7,7 @@ comes first with another release.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from rclpy.callback_groups import CallbackGroup
@@ -38,6 +38,13 @@ def intercept_answers(service: Service, make: Callable[[Send], Send]) -> None:
     service.send_response = make(service.send_response)
 
 
+def take_requests(service: Service) -> Iterator[Any]:
+    """Headers of the requests that wait; each is taken, so that no callback will see it."""
+    with service.handle:
+        while (taken := service.handle.service_take_request(service.srv_type.Request))[0]:
+            yield taken[1]
+
+
 class Unexecuted(CallbackGroup):
     """What is in it the executor leaves alone: it does not even wait for it."""
 
@@ -63,6 +70,18 @@ def take_raw(subscription: Subscription, kind: type) -> tuple[bytes, int] | None
     with handle:
         taken = handle.take_message(kind, True)
     return None if taken is None else (taken[0], taken[1]['source_timestamp'])
+
+
+def overrides_of(node: Node) -> Collection[str]:
+    """Names of the parameters that are set for it from outside, whether it has them or not."""
+    return list(node._parameter_overrides)
+
+
+def end_spinning(node: Node, error: Exception) -> None:
+    """Have this come out of the spin of the node's executor; from any thread."""
+    def end() -> None:
+        raise error
+    node.executor.create_task(end)
 
 
 def state_of(node: LifecycleNode) -> str:

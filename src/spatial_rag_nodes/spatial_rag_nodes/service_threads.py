@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from functools import partial
+import threading
 import time
 from typing import Any, ParamSpec, TypeVar
 
 from spatial_rag_nodes.answers import answering, Serve, wake
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.pending_request import BusyError, PendingRequest
-from spatial_rag_nodes.rclpy_internals import intercept_answers, Send
+from spatial_rag_nodes.rclpy_internals import intercept_answers, Send, take_requests
 from spatial_rag_nodes.work_queue import WorkQueue
 
 from rclpy.node import Node
+from rclpy.service import Service
 from rclpy.task import Future
 
 _ARRIVAL_SEC = 0.5
@@ -38,7 +40,8 @@ class ServiceThreads:
         self._node = node
         self._work, self._answers = WorkQueue(name, count), WorkQueue(f'{name} answers')
         self._requests: set[PendingRequest] = set()
-        self._waiting, self._most_waiting = 0, most_waiting
+        self._most_waiting = most_waiting
+        self._refusals: list[Callable[[], None]] = []  # of what nobody has begun to answer
         self._is_closed = False
         self._last_sent_sec = float('-inf')  # monotonic
 
@@ -50,51 +53,63 @@ class ServiceThreads:
         Its answers are sent from a thread, too: to write a long one into a message takes 0.1 s.
         What the callback does not foresee is answered with failure_code.
         """
-        begin = answering(serve, health, failure_code)
+        async def admit(request: Any, response: Any) -> Any:
+            if len(self._requests) >= self._most_waiting:
+                raise BusyError(f'{len(self._requests)} requests wait already; ask again later')
+            return await serve(request, response)
+
+        begin = answering(admit, health, failure_code)
         # A plain function: what it returns, the coroutine, is not awaited but goes to _follow.
         service = self._node.create_service(
             kind, name, lambda request, response: begin(request, response))
-        intercept_answers(service, lambda send: partial(self._follow, health.guarded(send)))
+        def follow(send: Send) -> Callable[[Any, Any], None]:
+            send = health.guarded(send)
+            self._refusals.append(partial(self._refuse_untaken, service, send, failure_code))
+            return partial(self._follow, send)
+        intercept_answers(service, follow)
 
     def _follow(self, send: Send, begun: Coroutine[Any, None, Any], header: object) -> None:
-        def send_now(answer: object) -> None:
-            send(answer, header)
-            self._last_sent_sec = time.monotonic()
-
         request = PendingRequest(
-            begun, lambda answer: self._answers.put(partial(send_now, answer)))
+            begun, lambda answer: self._answers.put(partial(self._send, send, answer, header)))
         if request.is_open:
             self._requests.add(request)
             self._node.executor.create_task(self._until_answered, request)
+
+    def _send(self, send: Send, answer: object, header: object) -> None:
+        send(answer, header)
+        self._last_sent_sec = time.monotonic()
 
     async def _until_answered(self, request: PendingRequest) -> None:
         await request
         self._requests.discard(request)
 
     async def run(self, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
-        """Return what work returns, or raise what it raises; BusyError where too many wait."""
+        """Return what work returns, or raise what it raises; BusyError where the node closes."""
         if self._is_closed:
             raise self._closing()
-        if self._waiting >= self._most_waiting:
-            raise BusyError(f'{self._waiting} requests wait already; ask again later')
         future: Future = Future()
+        has_begun = threading.Event()
 
         def finish() -> None:
+            has_begun.set()
             try:
                 future.set_result(work(*args, **kwargs))
             except BaseException as error:
                 future.set_exception(error)
             wake(self._node)
-        self._waiting += 1
+        self._work.put(finish)
         try:
-            self._work.put(finish)
             return await future
-        finally:
-            self._waiting -= 1
+        except BusyError as error:
+            if future.done() or not has_begun.is_set():
+                raise
+            raise BusyError(f'{self._node.get_fully_qualified_name()} is closing and waits for '
+                            'this no longer; it may be done wholly, in part or not at all, so '
+                            'look before you ask again') from error
 
     def close(self, timeout_sec: float = 2.0) -> None:
         """
-        Answer every request that is here, with BusyError where it cannot be served any more.
+        Answer every request that has come, with BusyError where it cannot be served any more.
 
         Work that has begun is finished, unless it takes longer than that; what has not never is.
         """
@@ -104,10 +119,18 @@ class ServiceThreads:
         for request in self._requests:
             request.go_on()
             request.refuse(self._closing())
+        for refuse in self._refusals:
+            refuse()
         self._answers.close(timeout_sec)
         left_sec = self._last_sent_sec + _ARRIVAL_SEC - time.monotonic()
         if left_sec > 0.0 and self._node.context.ok():
             time.sleep(left_sec)
+
+    def _refuse_untaken(self, service: Service, send: Send, failure_code: int) -> None:
+        """What has come while the executor waited for `close` would go with the service."""
+        for header in take_requests(service):
+            answer = service.srv_type.Response(code=failure_code, message=str(self._closing()))
+            self._answers.put(partial(self._send, send, answer, header))
 
     def _closing(self) -> BusyError:
         return BusyError(f'{self._node.get_fully_qualified_name()} is closing; ask again later')

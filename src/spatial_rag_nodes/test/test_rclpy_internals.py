@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+import re
+import threading
 from typing import Any
 
 from spatial_rag_msgs.srv import PauseWriting
+import spatial_rag_nodes
 from spatial_rag_nodes.rclpy_internals import (
+    end_spinning,
     intercept_answers,
+    overrides_of,
     state_of,
     take_raw,
+    take_requests,
     transitions_of,
     Unexecuted,
     wrap_callbacks,
@@ -18,8 +25,11 @@ from spatial_rag_nodes.rclpy_internals import (
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 import pytest
+import rclpy
 from rclpy.exceptions import InvalidHandle
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode
+from rclpy.parameter import Parameter
 from rclpy.serialization import deserialize_message
 from rclpy.task import Future
 from std_msgs.msg import Float32MultiArray
@@ -79,14 +89,59 @@ def test_what_a_plain_callback_returns_can_be_kept_and_answered_later(lab: Any) 
     assert [future.result().message for future in asked] == ['0', '1']
 
 
+def test_requests_that_wait_can_be_taken_and_answered_without_the_callback(lab: Any) -> None:
+    called: list[Any] = []
+    service = lab.probe.node.create_service(
+        PauseWriting, 'waiting', lambda *both: called.append(both), callback_group=Unexecuted())
+    client = lab.probe.node.create_client(PauseWriting, 'waiting')
+    lab.probe.until(client.service_is_ready)
+    asked = [client.call_async(PauseWriting.Request()) for _ in range(2)]
+    headers: list[Any] = []
+    lab.probe.until(lambda: headers.extend(take_requests(service)) or len(headers) == 2)
+    assert list(take_requests(service)) == []
+    for header in headers:
+        service.send_response(PauseWriting.Response(message='refused'), header)
+    lab.probe.until(lambda: all(future.done() for future in asked))
+    assert {future.result().message for future in asked} == {'refused'}
+    assert not called
+
+
+def test_an_error_from_another_thread_comes_out_of_spinning(lab: Any) -> None:
+    executor = SingleThreadedExecutor(context=lab.probe.context)
+    node = rclpy.create_node('spun', context=lab.probe.context)
+    executor.add_node(node)
+    threading.Timer(0.1, end_spinning, (node, KeyError('the end'))).start()
+    with pytest.raises(KeyError, match='the end'):
+        executor.spin()
+    node.destroy_node()
+
+
+def test_what_is_set_for_a_node_can_be_listed_though_it_has_no_such_parameter(lab: Any) -> None:
+    node = rclpy.create_node('told', context=lab.probe.context, parameter_overrides=[
+        Parameter('not_mine', value=1)])
+    assert overrides_of(node) == ['not_mine']
+    node.destroy_node()
+
+
+def test_no_other_module_reaches_into_what_rclpy_keeps_to_itself() -> None:
+    private = re.compile(r'\b(node|_node|executor|service|client|publisher|subscription|context)'
+                         r'(\(\))?\._[a-z]')
+    package = Path(spatial_rag_nodes.__file__).parent
+    found = [f'{path.name}: {line.strip()}' for path in sorted(package.glob('*.py'))
+             if path.name != 'rclpy_internals.py'
+             for line in path.read_text().splitlines() if private.search(line)]
+    assert not found
+
+
 def test_a_topic_in_a_group_that_is_never_executed_waits_to_be_taken(lab: Any) -> None:
     called: list[bytes] = []
     subscription = lab.probe.node.create_subscription(
         Float32MultiArray, 'waiting', called.append, 10, raw=True, callback_group=Unexecuted())
     publisher = lab.probe.publisher(Float32MultiArray, 'waiting')
     publisher.publish(Float32MultiArray(data=[7.0]))
-    lab.probe.spin(0.3)
-    raw, sent_ns = take_raw(subscription, Float32MultiArray)
+    taken: list[Any] = []
+    lab.probe.until(lambda: taken.append(take_raw(subscription, Float32MultiArray)) or taken[-1])
+    raw, sent_ns = taken[-1]
     assert list(deserialize_message(raw, Float32MultiArray).data) == [7.0]
     assert sent_ns > 1_600_000_000 * 10 ** 9
     assert take_raw(subscription, Float32MultiArray) is None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import gc
 import threading
+import time
 from typing import Any
 import weakref
 
@@ -131,10 +132,23 @@ def test_at_the_end_what_is_at_hand_is_finished_and_all_others_hear_that_it_is_t
         subject: Subject) -> None:
     work = Held()
     asked = begun(subject, work, 3)
-    threading.Timer(0.1, work.may_end.set).start()
+    drop = subject.threads._work.drop
+
+    def drop_and_end() -> None:
+        drop()
+        work.may_end.set()
+    subject.threads._work.drop = drop_and_end  # type: ignore[method-assign]
     subject.threads.close(20.0)
     assert subject.messages(*asked) == ['done', *['/probe is closing; ask again later'] * 2]
     assert [future.result().code for future in asked] == [0, 200, 200]
+
+
+def test_at_the_end_a_request_that_nobody_has_taken_yet_is_answered_too(subject: Subject) -> None:
+    asked = subject.ask()
+    time.sleep(0.3)  # on its way meanwhile, and nobody spins
+    subject.threads.close(20.0)
+    assert subject.messages(asked) == ['/probe is closing; ask again later']
+    assert asked.result().code == 200
 
 
 def test_work_that_hangs_holds_up_no_end_and_is_held_by_nobody_after_it(
@@ -142,7 +156,9 @@ def test_work_that_hangs_holds_up_no_end_and_is_held_by_nobody_after_it(
     work = Held()
     asked = begun(subject, work, 1)
     subject.threads.close(0.1)
-    assert subject.messages(asked[0]) == ['/probe is closing; ask again later']
+    assert subject.messages(asked[0]) == [
+        '/probe is closing and waits for this no longer; it may be done wholly, in part or not at '
+        'all, so look before you ask again']
     work.may_end.set()
     subject.work, held = lambda: 'done', weakref.ref(work)
     del work
