@@ -1,5 +1,5 @@
 """
-Whether nodes live: each has told its state on /diagnostics just now; for health checks.
+Whether nodes live: each tells its state on /diagnostics, and it can work; for health checks.
 
 python -m spatial_rag_bringup.check_alive NODE … [--namespace NAME] [--timeout-sec SEC]
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import sys
 import time
 
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
@@ -20,28 +20,39 @@ _TIMEOUT_SEC = 10.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return 0 where all nodes spoke within the timeout; else 1, and name the silent ones."""
+    """Return 0 where all nodes live; else 1, and say of each other what is wrong."""
     parser = argparse.ArgumentParser(prog='check_alive', description='Do these nodes live?')
     parser.add_argument('nodes', nargs='+', metavar='NODE')
     parser.add_argument('--namespace', default='', metavar='NAME')
     parser.add_argument('--timeout-sec', type=float, default=_TIMEOUT_SEC, metavar='SEC')
     arguments = parser.parse_args(argv)
     prefix = ''.join(f'{word}/' for word in arguments.namespace.split('/') if word)
-    silent = silent_nodes([f'{prefix}{node}' for node in arguments.nodes], arguments.timeout_sec)
-    for node in silent:
-        print(f'{node} has not told its state on /diagnostics for {arguments.timeout_sec:g} s; '
-              'look at its log', file=sys.stderr)
-    return 1 if silent else 0
+    troubles = troubles_of([f'{prefix}{node}' for node in arguments.nodes], arguments.timeout_sec)
+    for node, trouble in troubles.items():
+        print(f'{node} {trouble}', file=sys.stderr)
+    return 1 if troubles else 0
 
 
-def silent_nodes(nodes: Sequence[str], timeout_sec: float) -> list[str]:
-    """Nodes, with their namespace but without a leading slash, that say nothing."""
-    waiting = [f'spatial_rag: {node}' for node in nodes]
+def troubles_of(nodes: Sequence[str], timeout_sec: float) -> dict[str, str]:
+    """
+    What is wrong with nodes that do not live: silent, or not configured though they tried.
+
+    nodes: with their namespace, without a leading slash.  Other errors, a camera that is silent
+    or a full disk, are no reason to start a node anew; they stand in /diagnostics.
+    """
+    troubles = dict.fromkeys(nodes, 'has not told its state on /diagnostics for '
+                             f'{timeout_sec:g} s; look at its log')
+    waiting = {f'spatial_rag: {node}': node for node in nodes}
 
     def hear(message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name in waiting:
-                waiting.remove(status.name)
+            node = waiting.pop(status.name, None)
+            if node is None:
+                continue
+            del troubles[node]
+            state = next((value.value for value in status.values if value.key == 'state'), '')
+            if state == 'unconfigured' and status.level == DiagnosticStatus.ERROR:
+                troubles[node] = f'does not work: {status.message}'
 
     context = rclpy.Context()
     rclpy.init(context=context, args=[])
@@ -56,7 +67,7 @@ def silent_nodes(nodes: Sequence[str], timeout_sec: float) -> list[str]:
             executor.spin_once(timeout_sec=left)
     finally:
         context.try_shutdown()
-    return [name.removeprefix('spatial_rag: ') for name in waiting]
+    return troubles
 
 
 if __name__ == '__main__':

@@ -41,14 +41,12 @@ def plan_robot(values: Mapping[str, str]) -> RobotPlan:
     parameters = {'use_sim_time': values['use_sim_time'] == 'true',
                   'autostart': values['autostart'] == 'true', **given(values),
                   **_files(values, file, remarks), **_pictures(values, file)}
-    if values['respawn'] == 'true' and values['composition'] != 'true':
-        parameters['exit_on_failure'] = True  # alone in its process: launch tries it again
     executables: dict[str | None, str] = {
         **({None: 'composed'} if values['composition'] == 'true' else STACK),
         **({'visualizer': 'visualizer_node'} if values['visualizer'] == 'true' else {})}
     return RobotPlan(tuple(
-        NodeToStart(executable, name, values['namespace'], str(path), parameters,
-                    tuple(renamings(values)))
+        NodeToStart(executable, name, values['namespace'], str(path),
+                    {**parameters, **_ends(values, name)}, tuple(renamings(values)))
         for name, executable in executables.items()), tuple(remarks),
         values['map_frame'] or str(file.value('memory_writer', 'map_frame') or ''))
 
@@ -75,6 +73,11 @@ def parameter_file(values: Mapping[str, str]) -> Path:
         raise ConfigurationError(f'parameter file {path} does not exist; name one with '
                                  'params_file:=…, or leave it out for that of the profile')
     return path
+
+
+def _ends(values: Mapping[str, str], node: str | None) -> dict[str, Any]:
+    """Have launch try a node again that cannot be configured, where it takes no other along."""
+    return {'exit_on_failure': True} if values['respawn'] == 'true' and node is not None else {}
 
 
 def _files(values: Mapping[str, str], file: ParameterFile, remarks: list[str],

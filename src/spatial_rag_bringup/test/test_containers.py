@@ -10,6 +10,7 @@ from pathlib import Path
 import re
 import shutil
 import subprocess
+import sys
 import threading
 from typing import Any
 from xml.etree import ElementTree
@@ -207,6 +208,23 @@ def test_the_check_of_the_robot_fails_while_one_of_its_nodes_is_missing(
     result = lab.start(*check, '--timeout-sec', '3')
     assert result.wait() == 1
     assert [line.split()[0] for line in result.output.splitlines()] == CORE_NODES[1:]
+
+
+@pytest.mark.ros
+def test_a_node_that_could_not_be_configured_is_not_healthy_but_one_that_waits_is(
+        lab: Any, tmp_path: Path) -> None:
+    def check(wanted: int) -> str:
+        command = [sys.executable, '-m', 'spatial_rag_bringup.check_alive', 'encoder']
+        result = lab.start(*command)
+        assert result.wait() == wanted, result.output
+        return str(result.output)
+    node = lab.start_node('encoder_node', model_path=tmp_path / 'none.pt')
+    lab.diagnostics.wait('encoder', lambda status, _: 'no such bundle' in status.message)
+    assert 'encoder does not work: unconfigured: the way from unconfigured failed' in check(1)
+    node.end()
+    lab.start_node('encoder_node', model_path=tmp_path / 'none.pt', autostart=False)
+    lab.diagnostics.wait('encoder', lambda status, _: status.message == 'unconfigured')
+    check(0)
 
 
 @pytest.fixture(params=[200, 503])

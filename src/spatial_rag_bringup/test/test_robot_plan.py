@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from spatial_rag_bringup.launch_arguments import ROBOT, SIM
+from spatial_rag_bringup.nodes_to_start import STACK
 from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.models.bundle_metadata import read_metadata
 
@@ -51,11 +52,13 @@ def test_the_model_that_ships_is_taken(home: Path, shipped: Path, bundle_path: P
     assert parameters()['model_path'] == str(shipped)
 
 
-@pytest.mark.parametrize(('given', 'exits'), [
-    ({}, None), ({'respawn': 'true'}, True), ({'respawn': 'true', 'composition': 'true'}, None)])
+@pytest.mark.parametrize(('given', 'ends'), [
+    ({}, set()), ({'respawn': 'true'}, {*STACK, 'visualizer'}),
+    ({'respawn': 'true', 'composition': 'true'}, {'visualizer'})])
 def test_a_node_that_cannot_be_configured_ends_where_it_is_started_again_and_harms_no_other(
-        home: Path, given: dict[str, str], exits: bool | None) -> None:
-    assert parameters(**given).get('exit_on_failure') is exits
+        home: Path, given: dict[str, str], ends: set[str]) -> None:
+    assert {node.name for node in plan(**given, visualizer='true').nodes
+            if node.parameters.get('exit_on_failure')} == ends
 
 
 def test_each_namespace_and_each_place_has_a_memory_of_its_own(
