@@ -15,5 +15,5 @@ def generate_launch_description():
 def record(values):
     plan = plan_collect(values)
     return [LogInfo(msg=f'recording to {plan.output}'),
-            process(plan.recorder, values['log_level'],
+            process(plan.recorder, values,
                     on_exit=Shutdown(reason='the recorder has ended'))]

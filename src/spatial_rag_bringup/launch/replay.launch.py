@@ -22,7 +22,8 @@ def generate_launch_description():
 
 def play(values):
     plan = plan_replay(values)
-    player = process(plan.player, on_exit=Shutdown(reason='the recording has been played'))
+    player = process(plan.player, {'log_level': values.get('log_level', 'info'), 'enclaves': ''},
+                     on_exit=Shutdown(reason='the recording has been played'))
     if isinstance(plan.player, tuple):
         player = TimerAction(period=number(values, 'start_delay_sec', float), actions=[player])
     return [LogInfo(msg=plan.remark), *set_values(plan.robot), player]

@@ -23,5 +23,5 @@ def start(values):
     respawn = values['respawn'] == 'true'
     rviz = [*set_values({'map_frame': plan.map_frame}), include('rviz.launch.py')]
     return [*(LogInfo(msg=remark) for remark in plan.remarks),
-            *(process(node, values['log_level'], respawn) for node in plan.nodes),
+            *(process(node, values, respawn) for node in plan.nodes),
             *(rviz if values['rviz'] == 'true' else [])]

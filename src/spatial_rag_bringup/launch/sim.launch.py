@@ -13,4 +13,4 @@ def generate_launch_description():
 
 
 def start(values):
-    return [process(plan_simulated_robot(values), values['log_level'])]
+    return [process(plan_simulated_robot(values), values)]

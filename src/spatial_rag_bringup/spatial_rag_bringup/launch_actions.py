@@ -47,16 +47,18 @@ def include(file: str) -> IncludeLaunchDescription:
     return IncludeLaunchDescription(PythonLaunchDescriptionSource(f'{share}/launch/{file}'))
 
 
-def process(plan: NodeToStart | tuple[str, ...], log_level: str = 'info', respawn: bool = False,
-            **options: object) -> ExecuteProcess:
-    """The action that starts it; options: as ExecuteProcess takes them."""
+def process(plan: NodeToStart | tuple[str, ...], values: Mapping[str, str],
+            respawn: bool = False, **options: object) -> ExecuteProcess:
+    """The action that starts it; values: launch arguments. options: as ExecuteProcess has them."""
     if isinstance(plan, tuple):
         return ExecuteProcess(cmd=list(plan), output='screen', **options)
+    enclave = ['--enclave', f"{values['enclaves'].rstrip('/')}/{plan.name or plan.executable}"]
     return Node(package='spatial_rag_nodes', executable=plan.executable, name=plan.name,
                 namespace=plan.namespace, output='screen',
                 parameters=[*([plan.file] if plan.file else []), _typed(plan.parameters)],
                 remappings=list(plan.renamings), respawn=respawn, respawn_delay=1.0,
-                ros_arguments=['--log-level', log_level], **options)
+                ros_arguments=['--log-level', values['log_level'],
+                               *(enclave if values['enclaves'] else [])], **options)
 
 
 def _typed(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,8 @@ NAMESPACE = Argument('namespace', '', 'Namespace of all nodes, topics and servic
 SIM_TIME = _flag('use_sim_time', 'false', 'Take the time from /clock (simulator, bag)')
 LOG_LEVEL = Argument('log_level', 'info', 'Log level of all nodes',
                      ('debug', 'info', 'warn', 'error', 'fatal'))
+ENCLAVES = Argument('enclaves', '', 'SROS2: where in the keystore each process finds its enclave, '
+                    '/spatial_rag for that of security/policy.xml; empty: none is named')
 PROFILE = Argument('profile', 'cpu', 'Parameters of which kind of robot: '
                    'config/PROFILE.yaml of this package', ('cpu', 'jetson', 'sim'))
 
@@ -116,6 +118,7 @@ ROBOT = (
           'a lifecycle manager, or `ros2 lifecycle set`'),
     _flag('respawn', 'false', 'Start a node again that has died; without composition also one '
           'that could not be configured, which otherwise stays and says why'),
+    ENCLAVES,
     LOG_LEVEL,
 )
 
@@ -157,5 +160,6 @@ COLLECT = (
     *PARAMETERS,
     *TOPICS,
     *SOURCES,
+    ENCLAVES,
     LOG_LEVEL,
 )

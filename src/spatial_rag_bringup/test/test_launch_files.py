@@ -8,6 +8,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 import sys
 from typing import Any
+from xml.etree import ElementTree
 
 from spatial_rag_bringup import launch_arguments
 from spatial_rag_bringup.nodes_to_start import STACK
@@ -104,6 +105,20 @@ def test_log_level_and_respawn_reach_every_node(started: Callable[..., list[Any]
     for node in nodes(started('robot', log_level='debug', respawn='true')).values():
         assert node.ros_arguments == ['--log-level', 'debug']
         assert node.respawn
+
+
+@pytest.mark.parametrize('composition', ['false', 'true'])
+def test_each_process_gets_the_enclave_of_the_policy(
+        started: Callable[..., list[Any]], composition: str) -> None:
+    policy = ElementTree.parse(FOLDER.parent / 'security/policy.xml')
+    paths = {enclave.get('path') for enclave in policy.iter('enclave')}
+    for file in ('sim', 'collect'):
+        arguments = [node.ros_arguments for node in nodes(started(
+            file, enclaves='/spatial_rag', composition=composition, format='episodes')).values()]
+        named = [words[words.index('--enclave') + 1] for words in arguments]
+        assert named
+        assert len(set(named)) == len(named)
+        assert set(named) <= paths
 
 
 def test_the_model_and_the_memory_are_told(started: Callable[..., list[Any]]) -> None:
