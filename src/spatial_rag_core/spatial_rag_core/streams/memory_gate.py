@@ -13,8 +13,6 @@ from spatial_rag_core.streams.prediction_errors import Surprise
 LEAST_FRAMES = 10
 """Fewer frames decide nothing, however few the window holds; nor tell how often they come."""
 
-_FIFTHS_NEEDED = 4
-
 
 @dataclass(frozen=True)
 class GateConfig:
@@ -24,8 +22,7 @@ class GateConfig:
     window_sec: over how long errors are summed [s].  leave_out_above, take_back_below: squared
     error with memory as a share of that without; what lies between the two changes nothing.
     min_frames: with fewer in the window nothing changes either. Where frames come so seldom that
-    it holds hardly so many, four fifths of what it holds will do, but never less than
-    LEAST_FRAMES.
+    this is more than half of what it holds, half will do, but never less than LEAST_FRAMES.
     """
 
     window_sec: float = 10.0
@@ -80,8 +77,8 @@ class MemoryGate:
         gap_ns = self._usual_gap_ns()
         if gap_ns is None:
             return self.config.min_frames
-        share = -(-_FIFTHS_NEEDED * self.config.window_ns // (5 * gap_ns))  # rounded up
-        return min(self.config.min_frames, max(LEAST_FRAMES, share))
+        half = -(-self.config.window_ns // (2 * gap_ns))  # rounded up
+        return min(self.config.min_frames, max(LEAST_FRAMES, half))
 
     @property
     def least_window_sec(self) -> float:
