@@ -50,7 +50,7 @@ class Topics:
         self._listening: dict[str, Any] = {}
         self._qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50,
                                reliability=ReliabilityPolicy.RELIABLE)
-        self.subscribers: set[str] = set()
+        self.of_node: dict[str, set[str]] = {}
         self.sent: dict[str, int] = {}
 
     def watch(self) -> None:
@@ -67,7 +67,7 @@ class Topics:
                     name, namespace):
                 if topic in NOT_OURS:
                     continue
-                self.subscribers.add(name)
+                self.of_node.setdefault(name, set()).add(topic)
                 if topic not in self._samples:
                     self._listen(topic, type_of(kinds[0]))
 
@@ -114,10 +114,11 @@ class Requests:
     """The services that nodes offer; one request of each is under way at a time."""
 
     def __init__(self, node: Node) -> None:
-        self._clients = {
-            service: node.create_client(type_of(kinds[0]), service)
-            for name, namespace in our_nodes(node)
-            for service, kinds in node.get_service_names_and_types_by_node(name, namespace)}
+        offered = {name: dict(node.get_service_names_and_types_by_node(name, namespace))
+                   for name, namespace in our_nodes(node)}
+        self.of_node = {name: set(services) for name, services in offered.items()}
+        self._clients = {service: node.create_client(type_of(kinds[0]), service)
+                         for services in offered.values() for service, kinds in services.items()}
         self._waiting: dict[str, Future] = {}
         self.sent = dict.fromkeys(sorted(self._clients), 0)
         self.internal_errors: set[str] = set()
