@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import asdict
+from functools import partial
 import time
 
 from spatial_rag_core.errors import (
@@ -85,7 +86,7 @@ class RetrieverNode(ManagedNode):
         config = self.config
         path, self._index = shared_parameters.memory_path(config), index_config(config)
         self._retriever = Retriever(path, index_maker(self._index, path), config['map_frame'])
-        self.keep(self._retriever)
+        self.at_end(partial(self._retriever.close, 0.0))  # the refresher has waited for it
         with contextlib.suppress(OlderSchemaError, JournalDamagedError):
             self._retriever.open()  # these the writer may mend; until then each refresh tells them
         self._poses = PoseBuffer(tolerance_sec=config['pose_tolerance_sec'])
@@ -167,7 +168,7 @@ class RetrieverNode(ManagedNode):
             self._publish(answer)
 
     def _publish(self, answer: RetrievedMemories) -> None:
-        """Also where it is empty: the predictor waits for it."""
+        """Also where it is empty: each latent has its answer."""
         self._publisher.publish(answer)
         self._rate.tick(time.monotonic_ns())
 

@@ -22,6 +22,7 @@ from spatial_rag_nodes.answers import coded
 from spatial_rag_nodes.conversions import selection_from_request
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.health_checks import Finding
+from spatial_rag_nodes.pending_request import BusyError
 from spatial_rag_nodes.service_threads import ServiceThreads
 
 _FLUSH_SEC = 5.0
@@ -125,7 +126,12 @@ class WriterServices:
     async def _store_what_waits(self, done: str) -> None:
         """Raise JournalUnavailableError where that takes long; done: what has taken effect."""
         self._place_waiting()
-        if not await self._sessions.run(self._committer.flush, _FLUSH_SEC):
+        try:
+            is_stored = await self._sessions.run(self._committer.flush, _FLUSH_SEC)
+        except BusyError as error:
+            raise BusyError(f'{done}, but whether all before it is stored nobody waits for: '
+                            f'{error}') from error
+        if not is_stored:
             raise JournalUnavailableError(
                 f'{done}, but {self._committer.backlog} memories are not stored after '
                 f'{_FLUSH_SEC:g} s; they wait for the disk, see /diagnostics')

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.records import Pose, Position
 from spatial_rag_msgs.msg import LatentStamped, RetrievedMemories
@@ -27,8 +26,8 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32MultiArray, Header
 
-T0_NS = 1_700_000_000_000_000_000
-STEP_NS = 50_000_000
+from .writer_rig import STEP_NS, stored_count, T0_NS
+
 NODES = ('encoder', 'memory_writer', 'retriever', 'transition_predictor')
 each_node = pytest.mark.parametrize('name', NODES)
 
@@ -135,8 +134,4 @@ class Stored(list):
         self._path = path
 
     def __len__(self) -> int:
-        reader = Journal.open_reader(self._path)
-        if reader is None:
-            return 0
-        with reader:
-            return reader.stats().count
+        return stored_count(self._path)

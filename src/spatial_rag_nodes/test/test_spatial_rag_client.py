@@ -163,11 +163,12 @@ def test_pictures_go_out_as_they_are(rig: Rig, client: SpatialRagClient) -> None
 
 def test_alone_it_has_a_context_of_its_own_and_leaves_nothing_behind(
         ros_domain: int, start_node: Any, tmp_path: Path) -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     start_node('retriever_node', memory_path=tmp_path / 'none.db')
     with SpatialRagClient(timeout_sec=30.0) as client:
         assert client.memory_stats().journal_count == 0
-    assert threading.active_count() == before
+    left = [thread.name for thread in threading.enumerate() if thread not in before]
+    assert not [name for name in left if name.startswith('spatial_rag')]
     assert not rclpy.ok(), 'the default context is none of its business'
 
 

@@ -127,9 +127,10 @@ def test_each_robot_in_a_namespace_has_transforms_of_its_own(
     rig = Rig(lab, tmp_path / 'memory.db', namespace='/robot1')
     others = rig.transforms('/tf', subscribers=0)
     lab.probe.spin(0.3)
-    rig.move(T0_NS, x=1.0)
-    rig.move(T0_NS + STEP_NS, x=70.0, publisher=others)
-    rig.see(T0_NS)
+    for step in range(2):
+        rig.move(T0_NS + step * STEP_NS, x=1.0)
+        rig.move(T0_NS + step * STEP_NS, x=70.0, publisher=others)
+    rig.see(T0_NS + STEP_NS // 2)
     assert rig.places(1) == [pytest.approx(1.0)]
 
 

@@ -22,6 +22,15 @@ T0_NS = 1_700_000_000_000_000_000
 STEP_NS = 50_000_000
 
 
+def stored_count(path: Path) -> int:
+    """Memories in a file; 0 where there is none."""
+    reader = Journal.open_reader(path)
+    if reader is None:
+        return 0
+    with reader:
+        return reader.stats().count
+
+
 def turned(heading: float) -> Quaternion:
     return Quaternion(0.0, 0.0, math.sin(heading / 2), math.cos(heading / 2))
 
@@ -59,7 +68,7 @@ class Rig:
     def memories(self, count: int) -> list[Memory]:
         """Once there are so many."""
         self.probe.until(lambda: self.has(count), message=lambda: (
-            f'{self._count()} of {count} stored; {self.process.output}'))
+            f'{stored_count(self.path)} of {count} stored; {self.process.output}'))
         reader = Journal.open_reader(self.path)
         assert reader is not None
         with reader:
@@ -84,11 +93,4 @@ class Rig:
         assert all(result.successful for result in answer.results)
 
     def has(self, count: int) -> bool:
-        return self._count() >= count
-
-    def _count(self) -> int:
-        reader = Journal.open_reader(self.path)
-        if reader is None:
-            return 0
-        with reader:
-            return reader.stats().count
+        return stored_count(self.path) >= count
