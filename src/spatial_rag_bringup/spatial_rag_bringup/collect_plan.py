@@ -16,7 +16,8 @@ from spatial_rag_bringup.topic_names import full_name, renamings, without_transp
 from spatial_rag_core.errors import ConfigurationError
 
 _RECORDER = 'episode_recorder'
-_POSES = {'pose': 'pose_topic', 'odometry': 'odom_topic'}
+_POSES = {'pose': ('pose_topic',), 'odometry': ('odom_topic',),
+          'tf': ('tf_topic', 'tf_static_topic')}
 _ACTIONS = {'topic': 'actions_topic', 'twist': 'cmd_vel_topic'}
 
 
@@ -68,11 +69,12 @@ def recorded_topics(values: Mapping[str, str]) -> list[str]:
         return values[name] or file.value(_RECORDER, name) or default
     pose, action = value('pose_source', 'pose'), value('action_source', 'topic')
     if pose not in _POSES:
-        raise ConfigurationError('a training takes no poses from the transforms in a bag; record '
-                                 'with format:=episodes, or with another pose_source')
+        raise ConfigurationError(f'pose_source must be one of {", ".join(_POSES)}, got {pose!r}; '
+                                 'correct it in the parameter file')
     image = without_transport(values['image_topic'])
     transport = '/compressed' if value('image_transport', 'raw') == 'compressed' else ''
-    topics = [image + transport, values[_POSES[pose]], values['proprio_topic']]
+    topics = [image + transport, *(values[name] for name in _POSES[pose]),
+              values['proprio_topic']]
     if values['depth'] == 'true':
         depth = without_transport(values['depth_topic'])
         topics += [depth, depth + '/compressed', depth + '/compressedDepth']

@@ -59,10 +59,20 @@ def test_a_bag_is_written_to_a_new_folder(tmp_path: Path) -> None:
         plan(output=str(tmp_path))
 
 
-def test_without_rosbag2_or_with_poses_of_transforms_episodes_are_the_remedy(
-        rosbag2: list[bool]) -> None:
-    with pytest.raises(ConfigurationError, match='format:=episodes'):
-        plan(pose_source='tf')
+def test_for_poses_of_transforms_both_their_topics_are_recorded() -> None:
+    recorded = topics(pose_source='tf', namespace='robot1')
+    assert {'/robot1/tf', '/robot1/tf_static'} <= recorded
+    assert '/robot1/pose' not in recorded
+
+
+def test_a_source_of_poses_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / 'mine.yaml'
+    file.write_text('/**/episode_recorder:\n  ros__parameters: {pose_source: gps}')
+    with pytest.raises(ConfigurationError, match="one of pose, odometry, tf, got 'gps'"):
+        plan(params_file=str(file))
+
+
+def test_without_rosbag2_episodes_are_the_remedy(rosbag2: list[bool]) -> None:
     rosbag2.append(False)
     with pytest.raises(ConfigurationError, match='format:=episodes'):
         plan()

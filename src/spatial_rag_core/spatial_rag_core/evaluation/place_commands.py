@@ -8,9 +8,9 @@ import math
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
+from spatial_rag_core.data.commands.recording_options import add_recording_options
 from spatial_rag_core.errors import ConfigurationError
 from spatial_rag_core.evaluation.asked_recording import AskedRecording
-from spatial_rag_core.evaluation.recording_options import add_recording_options
 from spatial_rag_core.evaluation.time_split import (
     add_split_options,
     SEEN_WORDS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from spatial_rag_core.data.commands.recording_options import reading_of
 from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.errors import InputError
 from spatial_rag_core.evaluation.image_folders import (
@@ -67,9 +68,8 @@ def _from_bag(path: Path, arguments: argparse.Namespace,
               metadata: BundleMetadata) -> list[Episode]:
     from spatial_rag_core.data.collecting.bag_episodes import episode_from_bag
     return episode_from_bag(
-        path, remap=dict(arguments.remap), rate_hz=arguments.rate_hz,
-        image_size=metadata.image_size, action_dim=metadata.action_dim,
-        pose_axes=arguments.axes, with_depth=False)
+        path, image_size=metadata.image_size, action_dim=metadata.action_dim, with_depth=False,
+        **reading_of(arguments))
 
 
 def _from_file(path: Path, metadata: BundleMetadata) -> list[Episode]:

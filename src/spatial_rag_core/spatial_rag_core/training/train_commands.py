@@ -8,8 +8,8 @@ from pathlib import Path
 import textwrap
 from typing import TYPE_CHECKING
 
+from spatial_rag_core.data.commands.recording_options import add_recording_options, reading_of
 from spatial_rag_core.errors import ConfigurationError
-from spatial_rag_core.evaluation.recording_options import add_recording_options
 from spatial_rag_core.evaluation.time_split import add_split_options, split_of
 from spatial_rag_core.settings import Settings
 
@@ -126,9 +126,8 @@ def _data(arguments: argparse.Namespace, config: TrainingConfig) -> TrainingData
     from spatial_rag_core.training.training_data import TrainingData
     split = split_of(arguments)
     if arguments.bag:
-        return data_from_bags(arguments.bag, config, split, rate_hz=arguments.rate_hz,
-                              remap=dict(arguments.remap), pose_axes=arguments.axes,
-                              map_id=arguments.map_id)
+        return data_from_bags(arguments.bag, config, split, map_id=arguments.map_id,
+                              **reading_of(arguments))
     if arguments.map_id is not None:
         raise ConfigurationError('--map-id is for --bag; a file of episodes names its maps: '
                                  'give it to `spatial-rag data collect`')

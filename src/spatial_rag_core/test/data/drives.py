@@ -13,10 +13,12 @@ import cv2
 import numpy as np
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import StoragePlugin, Writer
-from rosbags.typesys import get_typestore, Stores
+from rosbags.typesys import get_types_from_msg, get_typestore, Stores
 
 T0_NS = 1_700_000_000_000_000_000
 STORES = {'ros1': get_typestore(Stores.ROS1_NOETIC), 'ros2': get_typestore(Stores.ROS2_JAZZY)}
+STORES['ros1'].register(get_types_from_msg(
+    'geometry_msgs/TransformStamped[] transforms', 'tf2_msgs/msg/TFMessage'))
 
 
 class Stored(NamedTuple):
@@ -34,6 +36,8 @@ class Drive:
     What is recorded; times are seconds since T0_NS.
 
     has_frame, has_pose: whether there is one of that number.  spoil: changes what is stored.
+    tf: poses are transforms, from map by odom and base_link to camera, which is 0.2 m ahead of
+    base_link; that from map to odom comes once in 0.4 s.
     """
 
     duration_sec: float = 3.0
@@ -43,6 +47,7 @@ class Drive:
     depth: bool = False
     actions: bool = False
     proprio: bool = False
+    tf: bool = False
     start_ns: int = T0_NS
     has_frame: Callable[[int], bool] = lambda number: True
     has_pose: Callable[[int], bool] = lambda number: True
@@ -73,7 +78,10 @@ class Drive:
     def _messages(self, make: _Maker) -> Iterator[Stored]:
         for number in filter(self.has_pose, range(round(self.duration_sec * self.pose_hz))):
             stamp_ns = self.start_ns + round(number * 1e9 / self.pose_hz)
-            yield make.pose(stamp_ns, number / self.pose_hz)
+            if self.tf:
+                yield from make.transforms(stamp_ns, number, number / self.pose_hz)
+            else:
+                yield make.pose(stamp_ns, number / self.pose_hz)
         for number in filter(self.has_frame, range(round(self.duration_sec * self.camera_hz))):
             stamp_ns = self.start_ns + round(number * 1e9 / self.camera_hz)
             yield make.picture(stamp_ns, number, self.compressed)
@@ -110,6 +118,22 @@ class _Maker:
             types['geometry_msgs/msg/Point'](x, 0.0, 0.0),
             types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0))
         return Stored(stamp_ns, '/pose', name, types[name](self._header(stamp_ns, 'map'), pose))
+
+    def transforms(self, stamp_ns: int, number: int, x: float) -> Iterator[Stored]:
+        """The robot is at x; odometry is 3 m behind."""
+        if number == 0:
+            yield self._transform('/tf_static', stamp_ns, 'base_link', 'camera', 0.2)
+        if number % 20 == 0:
+            yield self._transform('/tf', stamp_ns, 'map', 'odom', 3.0)
+        yield self._transform('/tf', stamp_ns, 'odom', 'base_link', x - 3.0)
+
+    def _transform(self, topic: str, stamp_ns: int, parent: str, child: str, x: float) -> Stored:
+        types, name = self._types, 'tf2_msgs/msg/TFMessage'
+        moved = types['geometry_msgs/msg/TransformStamped'](
+            self._header(stamp_ns, parent), child, types['geometry_msgs/msg/Transform'](
+                types['geometry_msgs/msg/Vector3'](x, 0.0, 0.0),
+                types['geometry_msgs/msg/Quaternion'](0.0, 0.0, 0.0, 1.0)))
+        return Stored(stamp_ns, topic, name, types[name]([moved]))
 
     def picture(self, stamp_ns: int, number: int, compressed: bool) -> Stored:
         rgb = np.full((16, 24, 3), (number % 256, 10, 200), np.uint8)

@@ -15,6 +15,7 @@ POSE = 'geometry_msgs/msg/PoseStamped'
 ODOMETRY = 'nav_msgs/msg/Odometry'
 ACTIONS = 'std_msgs/msg/Float32MultiArray'
 TWIST = 'geometry_msgs/msg/Twist'
+TRANSFORMS = ('tf2_msgs/msg/TFMessage', 'tf/msg/tfMessage')
 
 _IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 _PROPRIO = '/proprio'
@@ -33,13 +34,19 @@ def is_own_topic(name: str) -> bool:
 
 @dataclass(frozen=True)
 class BagRoles:
-    """The topics to use, under the names that the recording gives them; None: there is none."""
+    """
+    The topics to use, under the names that the recording gives them; None: there is none.
+
+    tf, tf_static: transforms, for poses where no topic has them.
+    """
 
     camera: BagTopic
     depth: BagTopic | None = None
     pose: BagTopic | None = None
     action: BagTopic | None = None
     proprio: BagTopic | None = None
+    tf: BagTopic | None = None
+    tf_static: BagTopic | None = None
 
     @property
     def compressed(self) -> bool:
@@ -77,12 +84,14 @@ class _Named:
         return self.name
 
 
-def find_roles(topics: Iterable[BagTopic], remap: Mapping[str, str] | None = None) -> BagRoles:
+def find_roles(topics: Iterable[BagTopic], remap: Mapping[str, str] | None = None,
+               pose_topic: bool = True) -> BagRoles:
     """
     Pick by contract name, else by type; remap gives recorded names others for this choice.
 
-    Topics without messages play no role.  Raises BagError where no topic holds pictures, where
-    several could play a role, and for a remap of a topic that is not there.
+    pose_topic: whether one is to be picked.  Topics without messages play no role.  Raises
+    BagError where no topic holds pictures, where several could play a role, and for a remap of a
+    topic that is not there.
     """
     recorded = sorted(topics, key=lambda topic: topic.name)
     named = _remapped(recorded, remap or {})
@@ -94,9 +103,10 @@ def find_roles(topics: Iterable[BagTopic], remap: Mapping[str, str] | None = Non
                        f'messages; it has {_listing(recorded)}')
     depth = _pick_image([image for image in images if image not in color],
                         '/camera/depth/image_raw', ('aligned',))
-    proprio = next((one.topic for one in _of_types(named, (ACTIONS,)) if one.name == _PROPRIO),
-                   None)
-    return BagRoles(camera, depth, _pick_pose(named), _pick_action(named), proprio)
+    return BagRoles(
+        camera, depth, _pick_pose(named) if pose_topic else None, _pick_action(named),
+        next((one.topic for one in _of_types(named, (ACTIONS,)) if one.name == _PROPRIO), None),
+        _pick_transforms(named, '/tf'), _pick_transforms(named, '/tf_static'))
 
 
 def _remapped(topics: Sequence[BagTopic], remap: Mapping[str, str]) -> list[_Named]:
@@ -135,6 +145,13 @@ def _pick_pose(named: Sequence[_Named]) -> BagTopic | None:
 def _pick_action(named: Sequence[_Named]) -> BagTopic | None:
     actions = [one for one in named if one.name not in _OTHER_ARRAYS]
     return _pick(actions, {'/actions': ACTIONS, '/cmd_vel': TWIST})
+
+
+def _pick_transforms(named: Sequence[_Named], contract: str) -> BagTopic | None:
+    """Those of the name, else the only ones that end so: a robot's in a namespace."""
+    ending = [one for one in _of_types(named, TRANSFORMS) if one.name.endswith(contract)]
+    exact = [one for one in ending if one.name == contract] or ending
+    return exact[0].topic if len(exact) == 1 else None
 
 
 def _pick(named: Sequence[_Named], contract: Mapping[str, str]) -> BagTopic | None:

@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 from spatial_rag_core.data import pictures
 from spatial_rag_core.data.bags.bag_messages import action_of, FixedFrame, numbers_of, stamp_of
 from spatial_rag_core.data.bags.bag_roles import BagRoles, find_roles, TWIST
 from spatial_rag_core.data.bags.bag_source import BagMessage, BagSource, BagTopic
+from spatial_rag_core.data.bags.recorded_transforms import RecordedTransforms
 from spatial_rag_core.data.collecting.assembly_config import AssemblyConfig
+from spatial_rag_core.data.collecting.collect_config import (
+    ActionSource,
+    CollectConfig,
+    DEFAULT_ACTION_DIM,
+)
 from spatial_rag_core.data.collecting.episode_assembler import EpisodeAssembler
-from spatial_rag_core.data.collecting.episode_run import RunLabels
 from spatial_rag_core.data.collecting.findings import Findings
 from spatial_rag_core.data.collecting.resample import fitting_rate_hz
 from spatial_rag_core.data.episodes.episode import Episode
-from spatial_rag_core.errors import BagError, ConfigurationError, InputError
+from spatial_rag_core.errors import BagError, InputError
 from spatial_rag_core.records import as_action
-from spatial_rag_core.streams.motion import BodyAxes
 
-ActionSource = Literal['auto', 'topic', 'motion']
 _FRAMES_LOOKED_AT = 60
-_DEFAULT_ACTION_DIM = 2
 _READS_PER_REPORT = 100
-
-
-@dataclass(frozen=True)
-class CollectConfig:
-    """
-    How recordings become episodes; see AssemblyConfig for what is not told here.
-
-    remap: recorded topic → name of the contract (see bag_roles).  action_source 'auto' takes the
-    action topic where there is one, else the past motion.  action_dim None: that of the recorded
-    actions, else 2.  map_id None: each recording is a map of its own, named as its file.
-    """
-
-    remap: Mapping[str, str] = field(default_factory=dict)
-    rate_hz: float = 20.0
-    image_size: int = 64
-    action_dim: int | None = None
-    action_source: ActionSource = 'auto'
-    pose_axes: BodyAxes = 'body'
-    map_id: str | None = None
-    robot: str = ''
-    max_gap_sec: float = 0.25
-    max_episode_sec: float = 120.0
-    min_episode_sec: float = 1.0
-    with_depth: bool = True
-
-    def __post_init__(self) -> None:
-        if self.action_source not in ('auto', 'topic', 'motion'):
-            raise ConfigurationError("action_source must be 'auto', 'topic' or 'motion', got "
-                                     f'{self.action_source!r}')
-        self.assembly(self.action_dim or _DEFAULT_ACTION_DIM, 'topic', '')
-
-    def assembly(self, action_dim: int, action_source: Literal['topic', 'motion'],
-                 name: str) -> AssemblyConfig:
-        """Return how the episodes of a recording of that name are made."""
-        return AssemblyConfig(
-            self.rate_hz, self.image_size, action_dim, action_source, self.pose_axes,
-            self.max_gap_sec, self.max_episode_sec, self.min_episode_sec,
-            labels=RunLabels(name if self.map_id is None else self.map_id, self.robot, name))
 
 
 def episode_from_bag(path: str | Path, **config: Any) -> list[Episode]:
@@ -98,7 +62,9 @@ class BagEpisodes:
         self._config = CollectConfig() if config is None else config
         with BagSource(self.path) as bag:
             self.start_ns, self.duration_sec = bag.start_ns, bag.duration_sec
-            self.roles = find_roles(bag.topics, self._config.remap)
+            self.roles = find_roles(bag.topics, self._config.remap,
+                                    pose_topic=self._config.pose_source != 'tf')
+            self._transforms = self._transforms_if_needed()
             self._action_topic = _action_topic(self.roles, self._config.action_source, self.path)
             self._assembly = self._fitted(bag)
         self.rate_hz = self._assembly.rate_hz
@@ -124,13 +90,27 @@ class BagEpisodes:
 
     def nothing(self) -> str:
         """Tell why there is no episode."""
+        if self._transforms is not None and not self._transforms.has_poses:
+            return f'{self.path} gives no episode: {self._transforms.missing()}'
         return (f'{self.path} gives no episode; most often: '
                 f'{self.findings.worst() or "it holds no frames"}')
+
+    def _transforms_if_needed(self) -> RecordedTransforms | None:
+        """What follows them, None where poses have a topic; raises BagError without either."""
+        config, roles = self._config, self.roles
+        if roles.pose is not None:
+            return None
+        if config.pose_source == 'topic' or roles.tf is None:
+            wanted = {'topic': 'PoseStamped or Odometry', 'tf': '/tf'}.get(
+                config.pose_source, 'PoseStamped, Odometry or /tf')
+            raise BagError(f'{self.path} has no poses ({wanted}); an episode needs to know where '
+                           'its frames were taken: record them, too')
+        return RecordedTransforms(config.map_frame, config.base_frame)
 
     def _fitted(self, bag: BagSource) -> AssemblyConfig:
         """Fit length of action and rate to what was recorded."""
         topic, wanted_hz = self._action_topic, self._config.rate_hz
-        action_dim = self._config.action_dim or _DEFAULT_ACTION_DIM
+        action_dim = self._config.action_dim or DEFAULT_ACTION_DIM
         if topic is not None and topic.type != TWIST and self._config.action_dim is None:
             action_dim = len(numbers_of(bag.first(topic.name)))
         assembly = self._config.assembly(
@@ -164,6 +144,10 @@ class BagEpisodes:
             frame = FixedFrame(roles.pose.type)
             feeds[roles.pose.name] = lambda stamp_ns, msg: assembler.add_pose(
                 stamp_ns, frame.pose_of(msg))
+        elif roles.tf is not None:
+            feeds[roles.tf.name] = lambda _, msg: self._follow(msg)
+            if roles.tf_static is not None:
+                self._take_in_static(bag, roles.tf_static)
         if roles.depth is not None and self._config.with_depth:
             feeds[roles.depth.name] = lambda stamp_ns, msg: assembler.add_depth(
                 stamp_ns, lambda: pictures.depth_of(msg))
@@ -176,6 +160,23 @@ class BagEpisodes:
         return feeds
 
 
+    def _follow(self, msg: Any) -> None:
+        assert self._transforms is not None
+        self._transforms.put(msg.transforms)
+        found = self._transforms.take()
+        if found is not None:
+            self.assembler.add_pose(*found)
+
+    def _take_in_static(self, bag: BagSource, topic: BagTopic) -> None:
+        """Before all else, as latched ones are there for whoever comes."""
+        assert self._transforms is not None
+        try:
+            for message in bag.messages([topic.name]):
+                self._transforms.put(bag.decode(message).transforms, is_static=True)
+        except (InputError, BagError) as error:
+            self.findings.note('unusable_messages', f'{topic.name}: {error}')
+
+
 def recording_name(path: Path) -> str:
     """Name of a recording: that of its folder or file, without the ending of a file."""
     return path.resolve().name if path.is_dir() else path.stem
@@ -183,9 +184,6 @@ def recording_name(path: Path) -> str:
 
 def _action_topic(roles: BagRoles, source: ActionSource, path: Path) -> BagTopic | None:
     """Return where actions come from, None for the motion; raises BagError for what is absent."""
-    if roles.pose is None:
-        raise BagError(f'{path} has no poses (PoseStamped or Odometry); an episode needs to know '
-                       'where its frames were taken: record them, too')
     if source == 'topic' and roles.action is None:
         raise BagError(f'{path} has no actions (Float32MultiArray or Twist); derive them from '
                        'the motion, or name their topic with remap')

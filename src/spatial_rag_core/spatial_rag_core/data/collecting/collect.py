@@ -9,7 +9,8 @@ from typing import Literal
 
 from spatial_rag_core.data.bags.bag_source import BagSource
 from spatial_rag_core.data.collecting.assembly_config import meaning_of_actions
-from spatial_rag_core.data.collecting.bag_episodes import CollectConfig, recording_name
+from spatial_rag_core.data.collecting.bag_episodes import recording_name
+from spatial_rag_core.data.collecting.collect_config import CollectConfig
 from spatial_rag_core.data.collecting.collect_worker import (
     Ending,
     PackedEpisode,

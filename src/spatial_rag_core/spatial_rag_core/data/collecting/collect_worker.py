@@ -14,7 +14,8 @@ import signal
 import time
 from typing import NamedTuple
 
-from spatial_rag_core.data.collecting.bag_episodes import BagEpisodes, CollectConfig
+from spatial_rag_core.data.collecting.bag_episodes import BagEpisodes
+from spatial_rag_core.data.collecting.collect_config import CollectConfig
 from spatial_rag_core.data.episodes.episode_writer import packed
 from spatial_rag_core.errors import SpatialRagError
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import time
 from typing import TYPE_CHECKING
 
+from spatial_rag_core.data.commands.recording_options import add_recording_options, reading_of
 from spatial_rag_core.memory.commands.command import add_command, add_file, report
 from spatial_rag_core.memory.commands.progress import progress
 from spatial_rag_core.memory.commands.text import span_of
@@ -38,11 +39,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument('--remap', type=remapping, action='append', default=[],
-                         metavar='FROM:=TO', help='take a recorded topic for one of the '
-                         'contract, as /front/rgb:=/camera/image_raw; may be repeated')
-    command.add_argument('--rate-hz', type=float, default=20.0, metavar='HZ',
-                         help='moments a second (default: 20)')
+    add_recording_options(command)
     command.add_argument('--image-size', type=int, default=64, metavar='PX',
                          help='side of the pictures (default: 64)')
     command.add_argument('--actions', choices=('auto', 'topic', 'motion'), default='auto',
@@ -50,8 +47,6 @@ def _add_options(command: argparse.ArgumentParser) -> None:
                               'topic where there is one (default)')
     command.add_argument('--action-dim', type=int, metavar='N', help='numbers in an action '
                          '(default: as recorded; 2 where derived: forward and turn)')
-    command.add_argument('--axes', choices=('body', 'optical'), default='body',
-                         help='of the poses: body (x forward, z up), optical (z forward, y down)')
     command.add_argument('--map-id', metavar='NAME', help='the place, of all recordings '
                          '(default: the name of each)')
     command.add_argument('--robot', default='', metavar='NAME', help='whose recordings these are')
@@ -67,22 +62,14 @@ def _add_options(command: argparse.ArgumentParser) -> None:
                          help='processes that read (default: one for each core)')
 
 
-def remapping(text: str) -> tuple[str, str]:
-    """Split FROM:=TO."""
-    recorded, separator, name = text.partition(':=')
-    if not (separator and recorded and name):
-        raise argparse.ArgumentTypeError(f'{text!r} is no FROM:=TO; write for instance '
-                                         '/front/rgb:=/camera/image_raw')
-    return recorded, name
-
-
 def _collect(arguments: argparse.Namespace) -> int:
-    from spatial_rag_core.data.collecting.bag_episodes import CollectConfig  # OpenCV
     from spatial_rag_core.data.collecting.collect import collect  # h5py
+    from spatial_rag_core.data.collecting.collect_config import CollectConfig  # NumPy
     config = CollectConfig(
-        dict(arguments.remap), arguments.rate_hz, arguments.image_size, arguments.action_dim,
-        arguments.actions, arguments.axes, arguments.map_id, arguments.robot,
-        arguments.max_gap_sec, arguments.max_episode_sec, with_depth=not arguments.no_depth)
+        image_size=arguments.image_size, action_dim=arguments.action_dim,
+        action_source=arguments.actions, map_id=arguments.map_id, robot=arguments.robot,
+        max_gap_sec=arguments.max_gap_sec, max_episode_sec=arguments.max_episode_sec,
+        with_depth=not arguments.no_depth, **reading_of(arguments))
     begun = time.monotonic()
     workers = os.cpu_count() or 1 if arguments.workers is None else arguments.workers
     with progress(arguments, 'collecting', 's of recording') as on_progress:

@@ -115,3 +115,18 @@ def test_a_goal_is_no_pose_and_the_proprio_no_action() -> None:
     roles = find_roles(topics(image=IMAGE, goal_pose=POSE, odom=ODOMETRY, proprio=ACTIONS))
     assert name_of(roles.pose) == '/odom'
     assert roles.action is None
+
+
+def test_transforms_are_those_of_the_contract_or_of_the_only_robot_in_a_namespace() -> None:
+    def of(**recorded: str) -> tuple[str | None, str | None]:
+        roles = find_roles(topics(image=IMAGE, **recorded))
+        return name_of(roles.tf), name_of(roles.tf_static)
+    transforms = 'tf2_msgs/msg/TFMessage'
+    assert of(tf=transforms, tf_static=transforms, r1__tf=transforms) == ('/tf', '/tf_static')
+    assert of(r1__tf=transforms, r1__tf_static=transforms) == ('/r1/tf', '/r1/tf_static')
+    assert of(r1__tf=transforms, r2__tf=transforms) == (None, None)
+
+
+def test_where_no_pose_topic_is_wanted_several_are_no_trouble() -> None:
+    roles = find_roles(topics(image=IMAGE, ekf=ODOMETRY, wheels=ODOMETRY), pose_topic=False)
+    assert roles.pose is None

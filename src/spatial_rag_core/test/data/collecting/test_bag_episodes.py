@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from spatial_rag_core.data.bags.bag_source import BagSource
-from spatial_rag_core.data.collecting.bag_episodes import (
-    BagEpisodes,
-    CollectConfig,
-    episode_from_bag,
-)
+from spatial_rag_core.data.collecting.bag_episodes import BagEpisodes, episode_from_bag
+from spatial_rag_core.data.collecting.collect_config import CollectConfig
 from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.errors import BagError, ConfigurationError
 
@@ -226,3 +223,65 @@ def test_the_real_recording_gives_one_episode_that_moves_forward(recording: Path
     assert 0.8 < np.median(episode.depth_m) < 3.0
     assert np.abs(episode.actions[:, 0]).max() < 1.5
     assert not bag.findings.counts
+
+
+@pytest.mark.parametrize('plugin', PLUGINS)
+def test_poses_come_out_of_the_transforms_where_no_topic_has_them(
+        plugin: str, tmp_path: Path) -> None:
+    path = Drive(tf=True).write(tmp_path / 'drive', plugin)
+    (episode,) = episode_from_bag(path, image_size=8)
+    last = round(episode.stamps[-1] * 20) - T0_NS // 50_000_000
+    assert last >= 48, 'the localisation is silent from 2.8 s on'
+    np.testing.assert_allclose(episode.poses[:48, 0], np.arange(48) / 20, atol=1e-6)
+    (ahead,) = episode_from_bag(path, image_size=8, base_frame='camera')
+    np.testing.assert_allclose(ahead.poses[:48, 0], np.arange(48) / 20 + 0.2, atol=1e-6)
+    (drift,) = episode_from_bag(path, image_size=8, map_frame='odom')
+    np.testing.assert_allclose(drift.poses[:48, 0], np.arange(48) / 20 - 3.0, atol=1e-6)
+
+
+def test_a_pose_topic_is_taken_before_the_transforms_unless_these_are_asked_for(
+        tmp_path: Path) -> None:
+    def both(number: int) -> bool:
+        return True
+    pose, tf = (Drive(tf=tf, has_pose=both)._messages for tf in (False, True))
+
+    class Both(Drive):
+        def _messages(self, make: Any) -> Any:
+            yield from pose(make)
+            yield from (one for one in tf(make) if one.topic.startswith('/tf'))
+    path = Both().write(tmp_path / 'drive')
+    assert read(path)[0].roles.pose is not None
+    (by_topic,), (by_tf,) = (read(path, pose_source=source, base_frame='camera')[1]
+                             for source in ('auto', 'tf'))
+    np.testing.assert_allclose(by_tf.poses[:40, 0] - by_topic.poses[:40, 0], 0.2, atol=1e-6)
+
+
+@pytest.mark.parametrize(('frames', 'told'), [
+    ({'map_frame': 'world'}, r'lead up from it to odom, map; name one of these with --map-frame'),
+    ({'base_frame': 'base'}, r'they tell of base_link, camera, odom; name .* --base-frame'),
+    ({'map_frame': 'base_link', 'base_frame': 'camera'}, 'those between them are static')])
+def test_frames_that_the_transforms_do_not_join_are_told_with_those_that_there_are(
+        frames: dict[str, str], told: str, tmp_path: Path) -> None:
+    path = Drive(tf=True).write(tmp_path / 'drive')
+    with pytest.raises(BagError, match=told):
+        episode_from_bag(path, image_size=8, **frames)
+
+
+def test_a_transform_that_is_none_is_counted_and_the_others_are_followed(tmp_path: Path) -> None:
+    def spoil(stored: Stored) -> Stored:
+        if stored.topic == '/tf' and stored.stamp_ns == T0_NS + 500_000_000:
+            stored.message.transforms[0].transform.rotation.w = 0.0
+        return stored
+    bag, (episode,) = read(Drive(tf=True, spoil=spoil).write(tmp_path / 'drive'))
+    assert bag.findings.counts['unusable_messages'] == 1
+    assert 'base_link' in bag.findings.reasons['unusable_messages']
+    np.testing.assert_allclose(episode.poses[:48, 0], np.arange(48) / 20, atol=1e-6)
+
+
+@pytest.mark.parametrize(('source', 'missing'), [
+    ('auto', 'PoseStamped, Odometry or /tf'), ('topic', 'PoseStamped or Odometry'),
+    ('tf', '/tf')])
+def test_a_recording_without_poses_is_refused(source: str, missing: str, tmp_path: Path) -> None:
+    path = Drive(has_pose=lambda number: False).write(tmp_path / 'drive')
+    with pytest.raises(BagError, match=rf'no poses \({missing}\)'):
+        BagEpisodes(path, CollectConfig(pose_source=source))

@@ -10,8 +10,8 @@ import time
 from typing import Any
 
 from spatial_rag_core.cli import main
-from spatial_rag_core.data.collecting.bag_episodes import CollectConfig
 from spatial_rag_core.data.collecting.collect import BagReport, collect
+from spatial_rag_core.data.collecting.collect_config import CollectConfig
 from spatial_rag_core.data.collecting.collect_worker import Ending, read_all, Task
 from spatial_rag_core.data.episodes.episode import Episode
 from spatial_rag_core.data.episodes.episode_file import EpisodeReader
