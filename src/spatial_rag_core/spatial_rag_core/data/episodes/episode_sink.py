@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-import contextlib
 from pathlib import Path
 import threading
 import time
@@ -62,7 +61,7 @@ class EpisodeSink:
             self._changed.notify()
 
     def close(self, timeout_sec: float = 30.0) -> bool:
-        """Write what waits, once each, and end; returns whether all of it was written."""
+        """Write what waits, and end where that fails twice; returns whether all was written."""
         with self._changed:
             self._is_ending = True
             self._changed.notify()
@@ -72,27 +71,23 @@ class EpisodeSink:
         return not self._waiting
 
     def _work(self) -> None:
+        doubtful, failures = None, 0
         while (episode := self._next()) is not None:
             try:
-                self._writer.append(episode, self._split)
+                if doubtful is not None and self._writer.count > self.count:
+                    episode = doubtful  # it is in the file although its append failed, at last
+                else:
+                    doubtful = episode
+                    self._writer.append(episode, self._split)
+                self.count = self._writer.count
             except Exception as error:  # it is told, and tried again: the episode is there still
-                self.failure = error
-                if self._was_stored():
-                    self._forget(episode)
-                    continue
-                if self._is_ending:
+                self.failure, failures = error, failures + 1
+                if self._is_ending and failures > 1:
                     return
                 self._pause()
             else:
-                self.failure, self.count = None, self._writer.count
+                self.failure, doubtful, failures = None, None, 0
                 self._forget(episode)
-
-    def _was_stored(self) -> bool:
-        """Whether the episode is in the file although its append failed: in the last step."""
-        before = self.count
-        with contextlib.suppress(Exception):  # what cannot be read is asked again next time
-            self.count = self._writer.count
-        return self.count > before
 
     def _next(self) -> Episode | None:
         """Return the oldest episode, once there is one; None at the end."""

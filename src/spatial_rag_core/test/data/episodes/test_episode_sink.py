@@ -122,3 +122,52 @@ def test_an_episode_whose_append_failed_in_the_last_step_is_stored_once(
     assert not failures
     assert (sink.stored, sink.count, sink.lost) == (2, 2, 0)
     assert sessions(path) == ['1', '2']
+
+
+@pytest.mark.parametrize('is_ending', [False, True])
+def test_it_is_stored_once_however_often_the_last_step_fails_and_the_failure_passes(
+        is_ending: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log stays, so that whoever reads fails as well."""
+    real, failures = transaction_file._drop_log, [OSError(5, 'Input/output error')] * (
+        1 if is_ending else 3)
+
+    def fail(path: Path) -> None:
+        if failures:
+            raise failures.pop()
+        real(path)
+    monkeypatch.setattr(episode_sink, 'RETRY_SEC', 0.01)
+    path = tmp_path / 'episodes.h5'
+    sink = EpisodeSink(path, 'train', {}, max_waiting=10)
+    monkeypatch.setattr(transaction_file, '_drop_log', fail)
+    sink.put(episode(1))
+    if not is_ending:
+        wait_until(lambda: sink.stored == 1)
+        sink.put(episode(2))
+    assert sink.close()
+    assert not failures
+    assert sink.failure is None
+    assert sessions(path) == (['1'] if is_ending else ['1', '2'])
+    assert (sink.stored, sink.lost) == (sink.count, 0)
+
+
+def test_an_episode_that_gave_way_to_newer_ones_but_was_stored_is_not_lost_nor_are_they(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, is_failing = transaction_file._drop_log, [True]
+
+    def fail(path: Path) -> None:
+        if is_failing[0]:
+            raise OSError(5, 'Input/output error')
+        real(path)
+    monkeypatch.setattr(episode_sink, 'RETRY_SEC', 0.01)
+    path = tmp_path / 'episodes.h5'
+    sink = EpisodeSink(path, 'train', {}, max_waiting=2)
+    monkeypatch.setattr(transaction_file, '_drop_log', fail)
+    sink.put(episode(1))
+    wait_until(lambda: sink.failure is not None)
+    sink.put(episode(2))
+    sink.put(episode(3))
+    assert sink.lost == 1
+    is_failing[0] = False
+    assert sink.close()
+    assert sessions(path) == ['1', '2', '3']
+    assert (sink.stored, sink.count, sink.lost) == (3, 3, 0)
