@@ -22,7 +22,7 @@ class BackupService:
 
     def __init__(self, node: Node, health: Health, retriever: Retriever) -> None:
         self._retriever = retriever
-        self._threads = ServiceThreads(node, 'backup')
+        self._threads = ServiceThreads(node, 'backup', changes=True)
         self._is_ending = threading.Event()
         self._threads.create_service(BackupMemory, 'spatial_rag/backup_memory', health,
                                      self._back_up, BackupMemory.Response.MEMORY_UNAVAILABLE)

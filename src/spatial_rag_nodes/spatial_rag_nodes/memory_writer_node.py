@@ -23,7 +23,12 @@ from spatial_rag_nodes.conversions import sample_from_msg
 from spatial_rag_nodes.health import ERROR, WARN
 from spatial_rag_nodes.health_checks import Finding, low_disk
 from spatial_rag_nodes.managed_node import ManagedNode
-from spatial_rag_nodes.motion_inputs import pose_silence, subscribe_action, subscribe_pose
+from spatial_rag_nodes.motion_inputs import (
+    check_pose_source,
+    pose_silence,
+    subscribe_action,
+    subscribe_pose,
+)
 from spatial_rag_nodes.service_threads import ServiceThreads
 from spatial_rag_nodes.writer_services import WriterServices
 
@@ -55,12 +60,13 @@ class MemoryWriterNode(ManagedNode):
     def configure(self) -> None:
         """Open the memory file, and say what is wrong with it from then on."""
         config = self.config
+        check_pose_source(config)
         self._poses = PoseBuffer(tolerance_sec=config['pose_tolerance_sec'])
         self._actions = ActionTrack(config['action_timeout_sec'])
         writing = writer_parameters.writer_config(config)
         admission = Admission(writer_parameters.admission_config(config))
-        changes = self.keep(ServiceThreads(self, 'changes', 2))
-        sessions = self.keep(ServiceThreads(self, 'sessions'))
+        changes = self.keep(ServiceThreads(self, 'changes', 2, changes=True))
+        sessions = self.keep(ServiceThreads(self, 'sessions', changes=True))
         self._commits = CommitConfig(config['commit_period_sec'])
         self._committer = Committer(self._open_journal, self._commits)
         self.at_end(self._end_committer)

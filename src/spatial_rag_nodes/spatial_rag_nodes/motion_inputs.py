@@ -12,7 +12,7 @@ from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.health_checks import Silence
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 from spatial_rag_nodes.tf_poses import TfPoses
-from spatial_rag_nodes.transform_tree import TOPIC
+from spatial_rag_nodes.transform_tree import require_tf2, TOPIC
 
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry
@@ -46,6 +46,12 @@ ACTION_TOPICS = {'topic': (Float32MultiArray, 'actions'), 'twist': (Twist, 'cmd_
 _POSE_TOPICS = {'pose': 'pose', 'odometry': 'odom', 'tf': TOPIC}
 
 
+def check_pose_source(parameters: NodeParameters) -> None:
+    """Raise ConfigurationError for pose_source tf without tf2_ros."""
+    if parameters['pose_source'] == 'tf':
+        require_tf2()
+
+
 def pose_silence(node: Node, parameters: NodeParameters) -> Silence:
     """What finds that no poses come; tell it of each."""
     topic = _POSE_TOPICS[parameters['pose_source']]
@@ -55,11 +61,7 @@ def pose_silence(node: Node, parameters: NodeParameters) -> Silence:
 
 def subscribe_pose(node: Node, health: Health, parameters: NodeParameters,
                    on_pose: Callable[[int, Pose], Any]) -> None:
-    """
-    Call on_pose(stamp [ns], pose) for each pose in the map frame.
-
-    Raises ConfigurationError for pose_source tf without tf2_ros.
-    """
+    """Call on_pose(stamp [ns], pose) for each pose in the map frame; see check_pose_source."""
     def take(msg: PoseStamped | Odometry) -> None:
         on_pose(ns_from_time(msg.header.stamp),
                 map_pose_from_msg(msg, parameters['map_frame']))

@@ -15,8 +15,11 @@ from spatial_rag_nodes.closing_node import ClosingNode, ProcessEnd
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
-_CLOSE_TIMEOUT_SEC = 20.0
-"""For each node; a disk that does not answer is given 15 s of them (Committer.close)."""
+_CLOSE_TIMEOUT_SEC = 25.0
+"""
+For each node: a disk that does not answer is given 15 s of them (Committer.close), and each of the
+writer's four threads 1 s or 2 s.
+"""
 _LEAVE_TIMEOUT_SEC = 4.0
 """For the middleware, when all is stored; what manages processes kills after 5 s to 10 s."""
 

@@ -45,6 +45,16 @@ def take_requests(service: Service) -> Iterator[Any]:
             yield taken[1]
 
 
+def before_destroy(service: Service, act: Callable[[], None]) -> None:
+    """Have this done before the middleware lets the service go; it must not raise."""
+    destroy = service.destroy
+
+    def act_and_destroy() -> None:
+        act()
+        destroy()
+    service.destroy = act_and_destroy
+
+
 class Unexecuted(CallbackGroup):
     """What is in it the executor leaves alone: it does not even wait for it."""
 

@@ -28,7 +28,12 @@ from spatial_rag_nodes.health import ERROR
 from spatial_rag_nodes.health_checks import Drops, Find, Finding, TimeJumps, TooSlow
 from spatial_rag_nodes.index_parameters import index_config, INDEX_PARAMETERS
 from spatial_rag_nodes.managed_node import ManagedNode
-from spatial_rag_nodes.motion_inputs import POSE_PARAMETERS, pose_silence, subscribe_pose
+from spatial_rag_nodes.motion_inputs import (
+    check_pose_source,
+    POSE_PARAMETERS,
+    pose_silence,
+    subscribe_pose,
+)
 from spatial_rag_nodes.parameters import Parameter
 from spatial_rag_nodes.refresher import Refresher
 from spatial_rag_nodes.retriever_services import RetrieverServices
@@ -84,6 +89,7 @@ class RetrieverNode(ManagedNode):
     def configure(self) -> None:
         """Open the memory and begin to load it; offer topics and services."""
         config = self.config
+        check_pose_source(config)
         path, self._index = shared_parameters.memory_path(config), index_config(config)
         self._retriever = Retriever(path, index_maker(self._index, path), config['map_frame'])
         self.at_end(partial(self._retriever.close, 0.0))  # the refresher has waited for it

@@ -32,7 +32,7 @@ class TransformTree:
     """
 
     def __init__(self, node: Node) -> None:
-        self._tf2_ros = _tf2_ros()
+        self._tf2_ros = require_tf2()
         self._buffer = self._tf2_ros.Buffer()
         self._listen(node)
 
@@ -121,8 +121,10 @@ def tree_of(node: Node) -> TransformTree:
     return tree
 
 
-def _tf2_ros() -> Any:
+def require_tf2() -> Any:
+    """Import tf2_ros; raises ConfigurationError with the remedy."""
     try:
+        import tf2_msgs.msg  # noqa: F401
         import tf2_ros
     except ImportError as error:
         distro = os.environ.get('ROS_DISTRO', '<distribution>')

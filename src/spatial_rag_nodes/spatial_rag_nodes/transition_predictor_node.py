@@ -32,7 +32,12 @@ from spatial_rag_nodes.conversions import (
 )
 from spatial_rag_nodes.health_checks import TimeJumps, TooSlow
 from spatial_rag_nodes.managed_node import ManagedNode
-from spatial_rag_nodes.motion_inputs import pose_silence, subscribe_action, subscribe_pose
+from spatial_rag_nodes.motion_inputs import (
+    check_pose_source,
+    pose_silence,
+    subscribe_action,
+    subscribe_pose,
+)
 from spatial_rag_nodes.predictor_services import PredictorServices, Present
 from spatial_rag_nodes.surprise_watch import SurpriseWatch
 
@@ -114,6 +119,7 @@ class TransitionPredictorNode(ManagedNode):
         """The motion of the step that ended at a frame, as in training (model_steps.py)."""
         if self.config['action_source'] != 'motion':
             return None
+        check_pose_source(self.config)
         return MotionActions(self._poses, self.config['action_dim'], self.config['pose_axes'],
                              window_sec=self._bundle.metadata.step_sec)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 import time
 from typing import Any
 
@@ -23,7 +24,12 @@ from spatial_rag_nodes.live_moment import DerivedActions, MomentInputs, PolledAc
 from spatial_rag_nodes.managed_node import ManagedNode
 from spatial_rag_nodes.memory_markers import MemoryMarkers
 from spatial_rag_nodes.moment_publisher import MomentPublisher
-from spatial_rag_nodes.motion_inputs import ACTION_PARAMETERS, POSE_PARAMETERS, subscribe_pose
+from spatial_rag_nodes.motion_inputs import (
+    ACTION_PARAMETERS,
+    check_pose_source,
+    POSE_PARAMETERS,
+    subscribe_pose,
+)
 from spatial_rag_nodes.parameters import Parameter
 from spatial_rag_nodes.periodic_worker import PeriodicWorker
 
@@ -69,10 +75,13 @@ class VisualizerNode(ManagedNode):
     def configure(self) -> None:
         """Load the bundle, open the memory; offer topics."""
         config = self.config
+        if config['action_source'] == 'motion':
+            check_pose_source(config)
         path, frame = shared_parameters.memory_path(config), config['map_frame']
         self._drawn: DrawnMemory | None = None
         self._bundle = self._load_bundle()
-        self._retriever = self.keep(Retriever(path, self._draw_anew, frame))
+        self._retriever = Retriever(path, self._draw_anew, frame)
+        self.at_end(partial(self._retriever.close, 0.0))  # the drawing has waited for it
         with contextlib.suppress(OlderSchemaError, JournalDamagedError):
             self._retriever.open()  # these the writer may mend; until then each refresh tells them
         publisher = self.create_lifecycle_publisher(
@@ -94,7 +103,7 @@ class VisualizerNode(ManagedNode):
         self._inputs = MomentInputs(self, self.config['z_dim'], looks_back,
                                     self._make_actions(looks_back[1]).at)
         self.keep(PeriodicWorker(self._draw, 1.0 / self.config['publish_rate'], 'drawing',
-                                 interrupt=self._retriever.close))
+                                 interrupt=partial(self._retriever.close, 0.05)))
 
     def _load_bundle(self) -> Bundle | None:
         config = self.config

@@ -11,6 +11,7 @@ from typing import Any
 from spatial_rag_msgs.srv import PauseWriting
 import spatial_rag_nodes
 from spatial_rag_nodes.rclpy_internals import (
+    before_destroy,
     end_spinning,
     intercept_answers,
     overrides_of,
@@ -104,6 +105,15 @@ def test_requests_that_wait_can_be_taken_and_answered_without_the_callback(lab: 
     lab.probe.until(lambda: all(future.done() for future in asked))
     assert {future.result().message for future in asked} == {'refused'}
     assert not called
+
+
+def test_something_can_be_done_before_a_service_goes(lab: Any) -> None:
+    service = lab.probe.node.create_service(PauseWriting, 'going', lambda *_: None)
+    said: list[str] = []
+    before_destroy(service, lambda: said.append(service.service_name))
+    lab.probe.node.destroy_service(service)
+    assert said == ['/going']
+    assert service not in list(lab.probe.node.services)
 
 
 def test_an_error_from_another_thread_comes_out_of_spinning(lab: Any) -> None:

@@ -12,6 +12,7 @@ import weakref
 
 from spatial_rag_msgs.srv import MemoryStats
 from spatial_rag_nodes.health import Health
+from spatial_rag_nodes.rclpy_internals import take_requests, Unexecuted
 from spatial_rag_nodes.service_threads import ServiceThreads
 
 import pytest
@@ -25,7 +26,8 @@ class Subject:
     def __init__(self, probe: Any, most_waiting: int) -> None:
         self.probe = probe
         self.health = Health(probe.node, dict)
-        self.threads = ServiceThreads(probe.node, 'test', most_waiting=most_waiting)
+        self.threads = ServiceThreads(
+            probe.node, 'test', most_waiting=most_waiting, changes=True)
         self.work: Callable[[], str] = lambda: 'done'
         self.threads.create_service(MemoryStats, 'test', self.health, self._serve, 200)
         self.client = probe.node.create_client(MemoryStats, 'test')
@@ -143,12 +145,37 @@ def test_at_the_end_what_is_at_hand_is_finished_and_all_others_hear_that_it_is_t
     assert [future.result().code for future in asked] == [0, 200, 200]
 
 
-def test_at_the_end_a_request_that_nobody_has_taken_yet_is_answered_too(subject: Subject) -> None:
-    asked = subject.ask()
-    time.sleep(0.3)  # on its way meanwhile, and nobody spins
+def test_a_request_that_comes_while_it_closes_is_answered_before_the_service_goes(
+        subject: Subject) -> None:
+    """The second service of the name hears it too: then it is there for both."""
+    other = subject.probe.node.create_service(
+        MemoryStats, 'test', lambda *_: None, callback_group=Unexecuted())
+    service = next(one for one in subject.probe.node.services
+                   if one.service_name == '/test' and one is not other)
     subject.threads.close(20.0)
+    asked = subject.ask()
+    end = time.monotonic() + 20.0
+    while not list(take_requests(other)):
+        assert time.monotonic() < end
+    subject.probe.node.destroy_service(service)
     assert subject.messages(asked) == ['/probe is closing; ask again later']
     assert asked.result().code == 200
+
+
+def test_what_an_encoder_keeps_waiting_keeps_no_other_service_busy(subject: Subject) -> None:
+    work = Held()
+    begun(subject, work, 3)
+    subject.threads.create_service(MemoryStats, 'other', subject.health, answer_at_once, 200)
+    client = subject.probe.node.create_client(MemoryStats, 'other')
+    subject.probe.until(client.service_is_ready)
+    asked = client.call_async(MemoryStats.Request())
+    assert subject.messages(asked) == ['none of its business']
+    work.may_end.set()
+
+
+async def answer_at_once(_request: Any, response: Any) -> Any:
+    response.message = 'none of its business'
+    return response
 
 
 def test_work_that_hangs_holds_up_no_end_and_is_held_by_nobody_after_it(
