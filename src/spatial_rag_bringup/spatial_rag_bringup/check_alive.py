@@ -2,6 +2,7 @@
 Whether nodes live: each tells its state on /diagnostics, and it can work; for health checks.
 
 python -m spatial_rag_bringup.check_alive NODE … [--namespace NAME] [--timeout-sec SEC]
+                                             [--ros-args …]
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.utilities import remove_ros_args
 
 _TIMEOUT_SEC = 10.0
 """Nodes tell their state once a second, and must be found first."""
@@ -25,19 +27,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument('nodes', nargs='+', metavar='NODE')
     parser.add_argument('--namespace', default='', metavar='NAME')
     parser.add_argument('--timeout-sec', type=float, default=_TIMEOUT_SEC, metavar='SEC')
-    arguments = parser.parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = parser.parse_args(remove_ros_args(words))
     prefix = ''.join(f'{word}/' for word in arguments.namespace.split('/') if word)
-    troubles = troubles_of([f'{prefix}{node}' for node in arguments.nodes], arguments.timeout_sec)
+    troubles = troubles_of([f'{prefix}{node}' for node in arguments.nodes], arguments.timeout_sec,
+                           words)
     for node, trouble in troubles.items():
         print(f'{node} {trouble}', file=sys.stderr)
     return 1 if troubles else 0
 
 
-def troubles_of(nodes: Sequence[str], timeout_sec: float) -> dict[str, str]:
+def troubles_of(nodes: Sequence[str], timeout_sec: float,
+                ros_args: Sequence[str] = ()) -> dict[str, str]:
     """
-    What is wrong with nodes that do not live: silent, or not configured though they tried.
+    What is wrong with nodes that do not live: silent, or not active though they tried.
 
-    nodes: with their namespace, without a leading slash.  Other errors, a camera that is silent
+    nodes: with their namespace, without a leading slash.  ros_args: may hold --ros-args.  Other
+    errors, a camera that is silent
     or a full disk, are no reason to start a node anew; they stand in /diagnostics.
     """
     troubles = dict.fromkeys(nodes, 'has not told its state on /diagnostics for '
@@ -50,12 +56,13 @@ def troubles_of(nodes: Sequence[str], timeout_sec: float) -> dict[str, str]:
             if node is None:
                 continue
             del troubles[node]
-            state = next((value.value for value in status.values if value.key == 'state'), '')
-            if state == 'unconfigured' and status.level == DiagnosticStatus.ERROR:
+            values = {value.key: value.value for value in status.values}
+            is_active = values.get('state', 'active') == 'active'
+            if not is_active and status.level == DiagnosticStatus.ERROR:
                 troubles[node] = f'does not work: {status.message}'
 
     context = rclpy.Context()
-    rclpy.init(context=context, args=[])
+    rclpy.init(context=context, args=list(ros_args))
     try:
         node = rclpy.create_node('check_alive', context=context, enable_rosout=False,
                                  start_parameter_services=False)

@@ -23,6 +23,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 Values = dict[str, str]
 
+_TERMINATE_SEC, _KILL_SEC = '30', '5'
+"""What a node is given to store what waits before launch ends it; 5 and 5 are launch's own."""
+
 
 def declare(arguments: Sequence[Argument]) -> list[DeclareLaunchArgument]:
     """Declarations that `ros2 launch FILE --show-args` shows."""
@@ -57,6 +60,7 @@ def process(plan: NodeToStart | tuple[str, ...], values: Mapping[str, str],
                 namespace=plan.namespace, output='screen',
                 parameters=[*([plan.file] if plan.file else []), _typed(plan.parameters)],
                 remappings=list(plan.renamings), respawn=respawn, respawn_delay=1.0,
+                sigterm_timeout=_TERMINATE_SEC, sigkill_timeout=_KILL_SEC,
                 ros_arguments=['--log-level', values['log_level'],
                                *(enclave if values['enclaves'] else [])], **options)
 

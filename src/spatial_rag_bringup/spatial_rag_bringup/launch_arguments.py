@@ -47,7 +47,8 @@ SIM_TIME = _flag('use_sim_time', 'false', 'Take the time from /clock (simulator,
 LOG_LEVEL = Argument('log_level', 'info', 'Log level of all nodes',
                      ('debug', 'info', 'warn', 'error', 'fatal'))
 ENCLAVES = Argument('enclaves', '', 'SROS2: where in the keystore each process finds its enclave, '
-                    '/spatial_rag for that of security/policy.xml; empty: none is named')
+                    '/spatial_rag for that of security/policy.xml, /NAMESPACE/spatial_rag in a '
+                    'namespace; empty: none is named')
 PROFILE = Argument('profile', 'cpu', 'Parameters of which kind of robot: '
                    'config/PROFILE.yaml of this package', ('cpu', 'jetson', 'sim'))
 

@@ -130,6 +130,8 @@ class Node(Started):
     arguments: list[str] = field(default_factory=list)
     respawn: bool = False
     respawn_delay: float | None = None
+    sigterm_timeout: str = '5'
+    sigkill_timeout: str = '5'
     on_exit: Any = None
 
     def values(self) -> dict[str, Any]:

@@ -181,6 +181,11 @@ def healthy(name: str, **environment: str) -> list[str]:
     return check[2:] if check[1] == '/spatial_rag_entrypoint.sh' else check[1:]
 
 
+def within(timeout_sec: float, check: list[str]) -> list[str]:
+    """The same, that waits so long; what ROS takes stands last."""
+    return [*check[:3], f'--timeout-sec={timeout_sec}', *check[3:]]
+
+
 @pytest.mark.ros
 def test_the_recorder_of_the_collect_service_lives_as_its_health_check_finds(
         lab: Any, tmp_path: Path) -> None:
@@ -188,12 +193,12 @@ def test_the_recorder_of_the_collect_service_lives_as_its_health_check_finds(
     command = [word.replace('/data/data', str(tmp_path)) for word in words(
         'collect', NAMESPACE='robot1')]
     check = healthy('collect', NAMESPACE='robot1')
-    assert lab.start(*check, '--timeout-sec', '0.5').wait() == 1
+    assert lab.start(*within(0.5, check)).wait() == 1
     recorder = lab.start(*command)
     lab.diagnostics.wait_ready('robot1/episode_recorder')
     assert lab.start(*check).wait() == 0
     recorder.end()
-    silent = lab.start(*check, '--timeout-sec', '3')
+    silent = lab.start(*within(3.0, check))
     assert silent.wait() == 1
     assert 'robot1/episode_recorder has not told its state' in silent.output
 
@@ -205,7 +210,7 @@ def test_the_check_of_the_robot_fails_while_one_of_its_nodes_is_missing(
     lab.diagnostics.wait_ready('encoder')
     check = healthy('robot')
     assert check[3:7] == CORE_NODES
-    result = lab.start(*check, '--timeout-sec', '3')
+    result = lab.start(*within(3.0, check))
     assert result.wait() == 1
     assert [line.split()[0] for line in result.output.splitlines()] == CORE_NODES[1:]
 

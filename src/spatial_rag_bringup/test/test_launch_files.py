@@ -107,6 +107,14 @@ def test_log_level_and_respawn_reach_every_node(started: Callable[..., list[Any]
         assert node.respawn
 
 
+def test_a_node_is_given_as_long_to_end_as_it_gives_itself(
+        started: Callable[..., list[Any]]) -> None:
+    node_process = pytest.importorskip('spatial_rag_nodes.node_process')
+    needed_sec = node_process._CLOSE_TIMEOUT_SEC + node_process._LEAVE_TIMEOUT_SEC
+    for node in nodes(started('robot')).values():
+        assert float(node.sigterm_timeout) >= needed_sec
+
+
 @pytest.mark.parametrize('composition', ['false', 'true'])
 def test_each_process_gets_the_enclave_of_the_policy(
         started: Callable[..., list[Any]], composition: str) -> None:

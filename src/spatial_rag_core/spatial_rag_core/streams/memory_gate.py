@@ -22,7 +22,7 @@ class GateConfig:
     window_sec: over how long errors are summed [s].  leave_out_above, take_back_below: squared
     error with memory as a share of that without; what lies between the two changes nothing.
     min_frames: with fewer in the window nothing changes either. Where frames come so seldom that
-    this is more than half of what it holds, half will do, but never less than LEAST_FRAMES.
+    this is more than a fifth of what it holds, a fifth will do, but never less than LEAST_FRAMES.
     """
 
     window_sec: float = 10.0
@@ -77,8 +77,8 @@ class MemoryGate:
         gap_ns = self._usual_gap_ns()
         if gap_ns is None:
             return self.config.min_frames
-        half = -(-self.config.window_ns // (2 * gap_ns))  # rounded up
-        return min(self.config.min_frames, max(LEAST_FRAMES, half))
+        fifth = -(-self.config.window_ns // (5 * gap_ns))  # rounded up
+        return min(self.config.min_frames, max(LEAST_FRAMES, fifth))
 
     @property
     def least_window_sec(self) -> float:
