@@ -116,9 +116,10 @@ class Fuzz:
         """Growth of each process for each message to it: the median of the later parts."""
         return {name: round(median(
             (after - before) / (sent_after - sent_before)
-            for (sent_before, before), (sent_after, after) in pairwise(weighed)), 3)
+            for (sent_before, before), (sent_after, after) in pairwise(weighed)
+            if sent_after > sent_before), 3)
             for name, weighed in self.weighed.items()
-            if len(weighed) == PARTS and weighed[-1][0]}
+            if len(weighed) == PARTS and weighed[-1][0] > weighed[0][0]}
 
     def goes_on(self) -> bool:
         """Whether the robot, which was there all the time, predicts as before."""

@@ -126,8 +126,8 @@ class SurpriseWatch:
         timeout_ms = self._config['retrieval_timeout_sec'] * 1e3
         return Finding(f'{late} of the last {len(self._late)} predictions went out without '
                        f'memories, which had not come within retrieval_timeout_sec '
-                       f'({timeout_ms:g} ms); is the retriever running, and its search_ms_p99 '
-                       'below that?')
+                       f'({timeout_ms:g} ms); is the retriever running, its search_ms_p99 '
+                       'below that, and with index qdrant its latents_dropped at rest?')
 
     def figures(self) -> dict[str, object]:
         """For /diagnostics."""

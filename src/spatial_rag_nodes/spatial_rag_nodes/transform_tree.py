@@ -18,6 +18,8 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 
+_JUMP_NS = 500_000_000
+"""A smaller step back of the clock is one that is being corrected."""
 TOPIC, STATIC_TOPIC = 'tf', 'tf_static'
 """Relative, as Nav2 has them: each robot in a namespace has a tree of its own."""
 
@@ -45,17 +47,17 @@ class TransformTree:
 
     def look(self, node: Node, health: Health) -> None:
         """Take in what came since; health hears of what cannot be taken in."""
+        self._follow_time()
         try:
             for branch in self._branches:
                 branch.take_in(health)
         except InvalidHandle:
             self._listen(node)
-        self._follow_time()
 
     def _follow_time(self) -> None:
         """Where time is turned back tf would leave out what comes, for being too old."""
         before_ns, self._now_ns = self._now_ns, self._clock.now().nanoseconds
-        if self._now_ns < before_ns:
+        if self._now_ns < before_ns - _JUMP_NS:
             self._buffer.clear()
 
     def newest(self, to: str, of: str) -> Any:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import NamedTuple
 
-from spatial_rag_core.errors import PoseError, ServiceUnavailableError
+from spatial_rag_core.errors import BundleError, PoseError, ServiceUnavailableError
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.models.imagined import Imagined
@@ -42,6 +42,7 @@ from spatial_rag_nodes.predictor_services import PredictorServices, Present
 from spatial_rag_nodes.surprise_watch import SurpriseWatch
 
 from geometry_msgs.msg import PoseStamped
+import numpy as np
 from rclpy.clock import Clock, ClockType
 from std_msgs.msg import Float32MultiArray, Header
 
@@ -182,21 +183,27 @@ class TransitionPredictorNode(ManagedNode):
             self._counts['without_action'] += 1
             self._surprise.seen(sample, header)
             return
-        both = self._foreseen(sample, action, memories)
-        is_used = bool(len(memories)) and self._surprise.uses_memory
-        z_next = both.z[0 if is_used else 1, 0]
+        try:
+            both = self._foreseen(sample, action, memories)
+            is_used = bool(len(memories)) and self._surprise.uses_memory
+            self._publish(both, memories if is_used else None, header)
+            now_ns = time.monotonic_ns()
+            self._rate.tick(now_ns)
+            self._latency_ms.add((now_ns - arrived_ns) / 1e6)
+            self._counts['predictions'] += 1
+            self._counts['with_memories'] += is_used
+        finally:
+            self._surprise.seen(sample, header)  # nobody waits for this as for the prediction
+        self._surprise.foreseen(sample, both, bool(len(memories)), is_used, is_late)
+
+    def _publish(self, both: Imagined, memories: MemoryBank | None, header: Header) -> None:
+        """Publish what was foreseen with memories, None: without."""
+        z_next = both.z[1 if memories is None else 0, 0]
         stamped = msg_from_latent(z_next, header, self._bundle.model_id)
-        if is_used:
+        if memories is not None:
             fill_memory_weights(stamped, both, memories)
         self._stamped.publish(stamped)
         self._plain.publish(array_from_vector(z_next))
-        now_ns = time.monotonic_ns()
-        self._rate.tick(now_ns)
-        self._latency_ms.add((now_ns - arrived_ns) / 1e6)
-        self._counts['predictions'] += 1
-        self._counts['with_memories'] += is_used
-        self._surprise.seen(sample, header)  # nobody waits for this as for the prediction
-        self._surprise.foreseen(sample, both, bool(len(memories)), is_used, is_late)
 
     def _foreseen(self, sample: LatentSample, action: Vector, memories: MemoryBank) -> Imagined:
         """With the memories and without; what this bundle has no input for it leaves out."""
@@ -205,7 +212,11 @@ class TransitionPredictorNode(ManagedNode):
         history = self._history.at(sample.stamp_ns)
         self._history_steps = 0 if history is None else len(history.z)
         self._counts['with_memory_poses'] += bool(len(memories)) and meta.uses_memory_pose
-        return self._bundle.foresee(sample.z, action, memories, history)
+        both = self._bundle.foresee(sample.z, action, memories, history)
+        if not np.isfinite(both.z).all():
+            raise BundleError(f'model {self._bundle.model_id} foresees numbers that are not '
+                              'finite; export it again, or train it anew')
+        return both
 
     def _present(self) -> Present:
         """The newest latent, with what is known of its moment; ServiceUnavailableError: none."""
