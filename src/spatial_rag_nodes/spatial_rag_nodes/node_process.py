@@ -11,9 +11,10 @@ import sys
 
 from spatial_rag_core.errors import SpatialRagError
 from spatial_rag_nodes.closing_node import ClosingNode, ProcessEnd
+from spatial_rag_nodes.stream_executor import StreamExecutor
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException
 
 _CLOSE_TIMEOUT_SEC = 25.0
 """
@@ -42,7 +43,7 @@ def run_process(factories: Sequence[Callable[[], ClosingNode]],
         return 1
     nodes: list[ClosingNode] = []
     try:
-        executor = SingleThreadedExecutor()
+        executor = StreamExecutor()
         for make in factories:
             nodes.append(make())
             executor.add_node(nodes[-1])
