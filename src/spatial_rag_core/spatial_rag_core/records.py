@@ -64,7 +64,7 @@ class Pose:
     def __post_init__(self) -> None:
         position = Position(*map(float, self.position))
         orientation = Quaternion(*map(float, self.orientation))
-        if not all(math.isfinite(value) for value in (*position, *orientation)):
+        if not math.isfinite(sum(position) + sum(orientation)):
             raise PoseError(f'pose is not finite: position {tuple(position)} m, '
                             f'orientation {tuple(orientation)}; check the localisation')
         if max(map(abs, position)) > MAX_COORDINATE_M:
@@ -91,14 +91,17 @@ def as_action(values: ArrayLike, action_dim: int | None = None) -> Vector:
 def _checked_vector(values: ArrayLike, size: int | None, name: str, size_name: str,
                     error: type[LatentError] | type[ActionError]) -> Vector:
     try:
-        with np.errstate(over='ignore'):  # beyond float32 is infinite, which is told below
-            vector = np.array(values, dtype=np.float32)
+        if isinstance(values, np.ndarray) and values.dtype == np.float32:
+            vector: Vector = values.copy()
+        else:
+            with np.errstate(over='ignore'):  # beyond float32 is infinite, which is told below
+                vector = np.array(values, dtype=np.float32)
     except (TypeError, ValueError) as problem:
         raise error(f'{name} is not a list of numbers ({problem}); check the sender') from problem
     if vector.ndim != 1 or (size is not None and len(vector) != size):
         raise error(f'{name} has shape {list(vector.shape)}, expected [{size}] '
                     f'({size_name}); sender and receiver must agree on {size_name}')
-    if not np.isfinite(vector).all():
+    if not math.isfinite(sum(vector.tolist())):  # in double precision: finite where all are
         index = int(np.argmin(np.isfinite(vector)))
         raise error(f'{name} is not finite: element {index} is {vector[index]}; check the sender')
     return vector

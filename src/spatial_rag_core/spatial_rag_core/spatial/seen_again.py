@@ -19,9 +19,11 @@ def replaced_at(poses: PoseArray, timestamps: NDArray[np.float64]) -> NDArray[np
     poses: [N, 7].  timestamps: [N] [s].  One that is a minute newer and shows nearly the same
     view (|dp|^2 + 3 (1 - cos angle) below 0.15 m^2: 0.4 m aside, or 18 degrees) replaces.
     """
+    if not len(poses) or np.ptp(timestamps) <= _NEWER_BY_SEC:
+        return np.full(len(poses), np.inf)
     blocks = [_first_replacement(poses, timestamps, slice(start, start + _ROWS_AT_ONCE))
               for start in range(0, len(poses), _ROWS_AT_ONCE)]
-    return np.concatenate([np.zeros(0), *blocks])
+    return np.concatenate(blocks)
 
 
 def _first_replacement(poses: PoseArray, timestamps: NDArray[np.float64],
