@@ -31,8 +31,8 @@ class StreamExecutor(SingleThreadedExecutor):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._timer: Timer | None = None
-        self._looks_at_all = True
-        self._looked_sec = 0.0  # monotonic
+        self._looks_at_all, self._looked_sec = True, 0.0  # monotonic
+        self._has_worked = False
 
     def add_node(self, node: Node) -> bool:
         """Add a node; the first one gets the timer."""
@@ -47,10 +47,18 @@ class StreamExecutor(SingleThreadedExecutor):
         now_sec = time.monotonic()
         if self._looks_at_all:
             self._looked_sec = now_sec
-        self._looks_at_all = now_sec - self._looked_sec >= _LOOK_PERIOD_SEC
+        if self._has_worked or not self._looks_at_all:  # else it only woke itself
+            self._looks_at_all = now_sec - self._looked_sec >= _LOOK_PERIOD_SEC
+        self._has_worked = False
         if self._timer is not None and not self._looks_at_all and self._timer.is_canceled():
             self._timer.reset()
         return super().get_nodes()
+
+    def wait_for_ready_callbacks(self, *args: Any, **options: Any) -> Any:
+        """As rclpy's; what it returns is executed next."""
+        found = super().wait_for_ready_callbacks(*args, **options)
+        self._has_worked = True
+        return found
 
     def can_execute(self, entity: Any) -> bool:
         """Whether an entity is to be waited for; rclpy asks of each before each wait."""
