@@ -339,8 +339,10 @@ class Hit:
 
     distance: in the unit of the query's rank_by; smaller is nearer.
     separation_m: 3-D distance from the query's pose [m]; NaN where the query had none.
+    seq: its number in the memory file; 0 where that is not told.
     """
 
     memory: Memory
     distance: float
     separation_m: float
+    seq: int = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple
 
+from spatial_rag_core.data.pictures import jpeg_from_rgb
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.records import Vector
 from spatial_rag_core.settings import Settings
@@ -35,7 +36,7 @@ from spatial_rag_nodes.health_checks import (
     TimeJumps,
     TooSlow,
 )
-from spatial_rag_nodes.images import depth_from_msg, DepthMap, jpeg_from_rgb, Rgb, rgb_from_msg
+from spatial_rag_nodes.images import depth_from_msg, DepthMap, Rgb, rgb_from_msg
 from spatial_rag_nodes.managed_node import ManagedNode
 from spatial_rag_nodes.picture_inputs import PICTURE_TYPES
 from spatial_rag_nodes.service_threads import ServiceThreads

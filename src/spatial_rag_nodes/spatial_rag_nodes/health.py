@@ -9,8 +9,8 @@ import threading
 import time
 from typing import Any, NamedTuple, ParamSpec
 
+from spatial_rag_core.error_words import origin, shortened, told
 from spatial_rag_core.errors import InputError, SpatialRagError
-from spatial_rag_nodes.error_words import origin, shortened, told
 from spatial_rag_nodes.health_checks import Check, Finding
 from spatial_rag_nodes.pending_request import BusyError
 

@@ -8,7 +8,6 @@ from typing import Any
 from spatial_rag_core.data import pictures
 from spatial_rag_core.data.pictures import DepthMap, RawPicture, Rgb
 
-import cv2
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -35,14 +34,6 @@ def _converter() -> pictures.Converter:
 
 def _with_bridge(picture: RawPicture, encoding: str) -> Any:
     return _BRIDGE.imgmsg_to_cv2(picture, desired_encoding=encoding)
-
-
-def jpeg_from_rgb(rgb: Rgb, quality: int) -> bytes:
-    """JPEG of a picture uint8 [H, W, 3]; quality 1 to 100, 0 gives no picture."""
-    if quality == 0:
-        return b''
-    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    return cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
 def image_from_rgb(rgb: Rgb, header: Header) -> Image:

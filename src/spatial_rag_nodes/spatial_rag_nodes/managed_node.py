@@ -7,8 +7,8 @@ import contextlib
 from functools import partial
 from typing import Protocol, TypeVar
 
+from spatial_rag_core.error_words import told
 from spatial_rag_nodes.closing_node import ClosingNode
-from spatial_rag_nodes.error_words import told
 from spatial_rag_nodes.health import ERROR, Health, OK, Standing, WORKING
 from spatial_rag_nodes.node_stage import NodeStage
 from spatial_rag_nodes.parameters import NodeParameters, Parameter

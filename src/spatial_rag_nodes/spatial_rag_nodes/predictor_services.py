@@ -7,6 +7,7 @@ from collections.abc import Callable
 import time
 from typing import NamedTuple
 
+from spatial_rag_core.data.pictures import jpeg_from_rgb
 from spatial_rag_core.errors import ModelMismatchError, ServiceUnavailableError
 from spatial_rag_core.models.bundle import Bundle
 from spatial_rag_core.models.imagined import History, Imagined
@@ -17,7 +18,7 @@ from spatial_rag_nodes.answers import answer_of, coded
 from spatial_rag_nodes.client_conversions import memory_of, stamped_pose
 from spatial_rag_nodes.conversions import map_pose_from_msg, time_from_ns
 from spatial_rag_nodes.health import Health
-from spatial_rag_nodes.images import image_from_rgb, jpeg_from_rgb
+from spatial_rag_nodes.images import image_from_rgb
 from spatial_rag_nodes.parameters import NodeParameters, Parameter
 from spatial_rag_nodes.rollout_conversions import fill_rollout, plans_from_request
 from spatial_rag_nodes.service_threads import ServiceThreads

@@ -14,6 +14,7 @@ from spatial_rag_core.errors import (
     PoseError,
 )
 from spatial_rag_core.memory.answering.index_config import index_maker
+from spatial_rag_core.memory.answering.refresher import Refresher
 from spatial_rag_core.memory.retriever import Retriever
 from spatial_rag_core.memory.writer import LatentSample
 from spatial_rag_core.records import MemoryQuery, Pose
@@ -35,7 +36,6 @@ from spatial_rag_nodes.motion_inputs import (
     subscribe_pose,
 )
 from spatial_rag_nodes.parameters import Parameter
-from spatial_rag_nodes.refresher import Refresher
 from spatial_rag_nodes.retriever_services import RetrieverServices
 
 from std_msgs.msg import Header
@@ -100,7 +100,8 @@ class RetrieverNode(ManagedNode):
         self._without_pose = self._dropped = 0
         self._publisher = self.create_lifecycle_publisher(
             RetrievedMemories, 'spatial_rag/retrieved', qos.stream())
-        self._refresher = Refresher(self._retriever, config['refresh_period_sec'], self.health)
+        self._refresher = Refresher(self._retriever, config['refresh_period_sec'],
+                                    self.health.report_error)
         self._memory_services = self.keep(RetrieverServices(
             self, config, self.health, self._retriever, self._refresher))
         self.keep(self._refresher)

@@ -11,6 +11,7 @@ from spatial_rag_core.errors import (
     JournalUnavailableError,
     ServiceUnavailableError,
 )
+from spatial_rag_core.memory.answering.refresher import Refresher
 from spatial_rag_core.memory.answering.relocalization import (
     DEFAULT_HYPOTHESES,
     pose_hypotheses,
@@ -37,7 +38,6 @@ from spatial_rag_nodes.conversions import (
 from spatial_rag_nodes.health import Health
 from spatial_rag_nodes.parameters import NodeParameters
 from spatial_rag_nodes.place_conversions import msg_from_hypothesis, query_from_relocalize
-from spatial_rag_nodes.refresher import Refresher
 from spatial_rag_nodes.service_threads import ServiceThreads
 
 from rclpy.node import Node

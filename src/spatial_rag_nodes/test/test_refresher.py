@@ -13,6 +13,7 @@ from spatial_rag_core.errors import (
     JournalDamagedError,
     JournalUnavailableError,
 )
+from spatial_rag_core.memory.answering.refresher import Refresher
 from spatial_rag_core.memory.cell_index import CellIndex
 from spatial_rag_core.memory.index import IndexRows
 from spatial_rag_core.memory.journal import Journal
@@ -23,7 +24,6 @@ from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
 from spatial_rag_msgs.srv import QueryMemory
 from spatial_rag_nodes.health import Health
-from spatial_rag_nodes.refresher import Refresher
 from spatial_rag_nodes.retriever_services import RetrieverServices
 
 import numpy as np
@@ -43,7 +43,8 @@ class Subject:
     def __init__(self, lab: Any, path: Path, period_sec: float = 10.0) -> None:
         self.path, self.retriever = path, Retriever(path)
         self.health = Health(lab.probe.node, dict)
-        self.refresher = Refresher(self.retriever, period_sec, self.health)
+        self.refresher = Refresher(self.retriever, period_sec,
+                                   self.health.report_error)
 
 
 @pytest.fixture
@@ -107,7 +108,7 @@ def test_a_load_that_fails_half_way_tells_why(lab: Any, tmp_path: Path) -> None:
 
     retriever = Retriever(path, lambda _: Down(H3Grid(LocalFrame(), 13), 2))
     health = Health(lab.probe.node, dict)
-    refresher = Refresher(retriever, 10.0, health)
+    refresher = Refresher(retriever, 10.0, health.report_error)
     services = RetrieverServices(lab.probe.node, {'map_frame': 'map', 'k': 1}, health, retriever,
                                  refresher)
     answer = lab.probe.call(QueryMemory, '/spatial_rag/query_memory',

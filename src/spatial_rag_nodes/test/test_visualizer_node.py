@@ -7,6 +7,7 @@ from pathlib import Path
 import signal
 from typing import Any
 
+from spatial_rag_core.data.pictures import jpeg_from_rgb
 from spatial_rag_core.memory.forgetting.forget import forget
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.storing.identifiers import new_memory_id
@@ -23,7 +24,6 @@ from spatial_rag_nodes.conversions import (
     msg_from_pose,
     time_from_ns,
 )
-from spatial_rag_nodes.images import jpeg_from_rgb
 
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState

@@ -95,6 +95,14 @@ def depth_of(msg: Any, convert: Converter = with_rosbags) -> DepthMap:
     return np.nan_to_num(depth, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
 
 
+def jpeg_from_rgb(rgb: Rgb, quality: int) -> bytes:
+    """JPEG of a picture uint8 [H, W, 3]; quality 1 to 100, 0 gives no picture."""
+    if quality == 0:
+        return b''
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return cv2.imencode('.jpg', bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
 def _prepared(msg: Any) -> RawPicture:
     """
     The picture with rows that lie close together and an encoding that names its colours.

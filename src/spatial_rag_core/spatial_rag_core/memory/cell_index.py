@@ -6,6 +6,7 @@ import threading
 
 from spatial_rag_core.errors import LatentError
 from spatial_rag_core.memory.cells.context_book import ContextBook
+from spatial_rag_core.memory.cells.figures import CellFigures, figures_of
 from spatial_rag_core.memory.cells.latent_search import FLAT_ROWS, LatentSearch, MOST_WANTED
 from spatial_rag_core.memory.cells.ranking import Nearest, Ranking, ranking_of
 from spatial_rag_core.memory.cells.row_filter import bounds_of, RowFilter
@@ -106,6 +107,12 @@ class CellIndex:
         columns = arena.columns
         poses = np.column_stack([*columns.places_of(rows), columns.orientations.take(rows, 0)])
         return Views(poses, columns.timestamps.take(rows))
+
+    def cell_figures(self) -> CellFigures:
+        """Count the memories of each H3 cell, and when they were made."""
+        store = self._store
+        rows = store.arena.live_rows()
+        return figures_of(store.directory.cells_of(rows), store.arena.columns.timestamps[rows])
 
     def search(self, query: MemoryQuery) -> list[Ranked]:
         """

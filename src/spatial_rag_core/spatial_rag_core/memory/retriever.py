@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from spatial_rag_core.errors import (
     IndexInUseError,
+    IndexUnavailableError,
     JournalError,
     JournalMismatchError,
     JournalUnavailableError,
@@ -19,6 +20,7 @@ from spatial_rag_core.errors import (
 from spatial_rag_core.memory.answering.choice import chosen, pool_size, thinned
 from spatial_rag_core.memory.answering.projection import Projection
 from spatial_rag_core.memory.cell_index import CellIndex
+from spatial_rag_core.memory.cells.figures import CellFigures
 from spatial_rag_core.memory.file.damage import sound_parts
 from spatial_rag_core.memory.index import MemoryIndex
 from spatial_rag_core.memory.journal import Journal, JournalStats
@@ -215,7 +217,8 @@ class Retriever:
                     [hit.seq for hit in ranked], projection.damage.spoiled)
                 for seq, memory in part.items()}
         return chosen([
-            Hit(memories[hit.seq], hit.distance, _separation_m(memories[hit.seq], query.pose))
+            Hit(memories[hit.seq], hit.distance, _separation_m(memories[hit.seq], query.pose),
+                hit.seq)
             for hit in ranked if hit.seq in memories], query)
 
     def get_memory(self, memory_id: str, with_thumbnail: bool = True) -> Memory | None:
@@ -226,6 +229,36 @@ class Retriever:
             _, journal = answering
             seqs = list(journal.seqs_of([memory_id]).values())
             return next(iter(journal.get(seqs, with_thumbnail).values()), None)
+
+    def get_by_seq(self, seq: int, with_thumbnail: bool = True) -> Memory | None:
+        """One memory by its number in the file, as get_memory does it."""
+        with self._answering() as answering:
+            if answering is None:
+                return None
+            _, journal = answering
+            return journal.get([seq], with_thumbnail).get(seq)
+
+    def newest(self, with_thumbnail: bool = True) -> tuple[int, Memory] | None:
+        """The memory that was stored last, of those that are left, and its number."""
+        with self._answering() as answering:
+            if answering is None:
+                return None
+            journal = answering[1]
+            seq = journal.newest_seq
+            memory = journal.get([seq], with_thumbnail).get(seq)
+            return None if memory is None else (seq, memory)
+
+    def cells(self) -> CellFigures:
+        """Count the memories of each H3 cell; raises IndexUnavailableError for one in Qdrant."""
+        with self._answering() as answering:
+            if answering is None:
+                return CellFigures.none()
+            figures = getattr(answering[0].index, 'cell_figures', None)
+            if figures is None:
+                raise IndexUnavailableError('an index in Qdrant does not count its cells; use the '
+                                            'embedded one')
+            counted: CellFigures = figures()
+            return counted
 
     @property
     def index_count(self) -> int:

@@ -103,6 +103,12 @@ class JournalContent(JournalState):
         with self._reading() as connection:
             return self._contexts.table(connection, numbers)
 
+    @property
+    def newest_seq(self) -> int:
+        """Number of the memory that was stored last, of those that are left; 0: none."""
+        with self._reading() as connection:
+            return int(connection.execute('SELECT MAX(seq) FROM memories').fetchone()[0] or 0)
+
     def get(self, seqs: Sequence[int], with_thumbnails: bool = True) -> dict[int, Memory]:
         """Whole memories by sequence number; those that are gone are left out."""
         found: dict[int, Memory] = {}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 import threading
 import time
 
 from spatial_rag_core.errors import JournalUnavailableError
 from spatial_rag_core.memory.retriever import Retriever
-from spatial_rag_nodes.health import Health
 
 _WHILE_FAILING_SEC = 1.0
 
@@ -16,13 +16,15 @@ class Refresher:
     """
     Refreshes every period, at once where somebody waits for it, slower while it fails.
 
-    The retriever belongs to it, and is closed with it.
+    The retriever belongs to it, and is closed with it.  report: is told every error, in its
+    thread.
     """
 
-    def __init__(self, retriever: Retriever, period_sec: float, health: Health) -> None:
+    def __init__(self, retriever: Retriever, period_sec: float,
+                 report: Callable[[Exception], object]) -> None:
         self._retriever = retriever
         self._period_sec = period_sec
-        self._health = health
+        self._report = report
         self._begun = self._ended = 0  # passes
         self._error: Exception | None = None
         self._failures = 0  # one after the other
@@ -72,7 +74,7 @@ class Refresher:
             try:
                 self._retriever.refresh()
             except Exception as caught:
-                self._health.report_error(caught)
+                self._report(caught)
                 error = caught
             with self._changed:
                 self._ended, self._error = self._begun, error
