@@ -211,7 +211,7 @@ ros_wheels() {
 
 install_packages() {
   local arguments=(-r "$ROOT/requirements/runtime.txt" -r "$ROOT/requirements/training.txt"
-                   -r "$ROOT/requirements/dev.txt")
+                   -r "$ROOT/requirements/api.txt" -r "$ROOT/requirements/dev.txt")
   if [ $ros = system ]; then
     # ROS's message packages are compiled against the NumPy that it came with.
     "$VENV/bin/python3" -c 'import numpy; print("numpy==" + numpy.__version__)' \

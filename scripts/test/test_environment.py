@@ -178,7 +178,8 @@ def identity() -> dict[str, str]:
 
 @pytest.mark.parametrize(
     'text', [*requirements('runtime.txt'), *requirements('without-ros.txt'),
-             *requirements('training.txt'), *requirements('dev.txt')])
+             *requirements('training.txt'), *requirements('api.txt'),
+             *requirements('dev.txt')])
 def test_requirement_is_installed_at_an_allowed_version(text: str) -> None:
     if identity()['ros'] == 'system' and text in requirements('without-ros.txt'):
         pytest.skip('rosdep installs it')

@@ -16,8 +16,10 @@ PACKAGES = sorted(path.parent for path in ROOT.glob('src/*/package.xml')
                   if (path.parent / 'setup.py').exists())
 ROSDEP_KEYS = {'cv2': 'python3-opencv', 'numpy': 'python3-numpy', 'pytest': 'python3-pytest',
                'tf2_ros': 'tf2_ros_py', 'yaml': 'python3-yaml'}
-PIP_NAMES = {'faiss': 'faiss-cpu', 'qdrant_client': 'qdrant-client',
-             'qdrant_edge': 'qdrant-edge-py'}
+PIP_NAMES = {'faiss': 'faiss-cpu', 'prometheus_client': 'prometheus-client',
+             'qdrant_client': 'qdrant-client', 'qdrant_edge': 'qdrant-edge-py',
+             'sse_starlette': 'sse-starlette'}
+TO_RUN = ('runtime.txt', 'training.txt', 'api.txt')
 TAGS = {'source': ('depend', 'exec_depend'), 'test': ('depend', 'exec_depend', 'test_depend')}
 
 each_package = pytest.mark.parametrize('package', PACKAGES, ids=lambda path: path.name)
@@ -56,7 +58,7 @@ def missing(package: Path, kind: str, modules: set[str], pip: set[str]) -> set[s
 def test_every_import_of_a_package_is_declared(package: Path) -> None:
     modules = imports(package.glob(f'{package.name}/**/*.py')) | imports(
         package.glob('launch/*.py'))
-    assert missing(package, 'source', modules, from_pip('runtime.txt', 'training.txt')) == set()
+    assert missing(package, 'source', modules, from_pip(*TO_RUN)) == set()
 
 
 @each_package
@@ -65,7 +67,7 @@ def test_every_import_of_its_tests_is_declared(package: Path) -> None:
         program.stem for main in package.glob('test/**/__main__.py')
         for program in main.parent.glob('*.py')}  # a folder that is run finds its own files
     modules -= {program.stem for program in ROOT.glob('benchmarks/*.py')}
-    pip = from_pip('runtime.txt', 'training.txt', 'dev.txt')
+    pip = from_pip(*TO_RUN, 'dev.txt')
     assert missing(package, 'test', modules, pip) == set()
 
 

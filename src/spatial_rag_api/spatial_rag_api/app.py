@@ -6,6 +6,7 @@ from spatial_rag_api import __version__, problems
 from spatial_rag_api.access import AccessGuard
 from spatial_rag_api.body_limit import BodyLimit
 from spatial_rag_api.metrics import CountedRequests
+from spatial_rag_api.openapi import describe
 from spatial_rag_api.parts import Parts
 from spatial_rag_api.routes import encoding, imagining, memory, server, streaming
 
@@ -31,6 +32,7 @@ def create_app(parts: Parts) -> FastAPI:
     for router in (encoding.router, imagining.router, streaming.router, memory.router,
                    server.router):
         app.include_router(router)
+    describe(app, parts.config.api_key is not None)
     # The last one that is added is the first that is asked.
     app.add_middleware(BodyLimit, limits=parts.config.limits)
     app.add_middleware(AccessGuard, config=parts.config)

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 from pathlib import Path
+import socket
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # it brings torch
 
 _LOG = logging.getLogger('spatial_rag_api')
 _GRACE_SEC = 3
+_PACKAGES = ('fastapi', 'prometheus_client', 'pydantic', 'sse_starlette', 'starlette', 'uvicorn')
+"""What a robot without the API need not have."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +31,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format='%(levelname)s %(name)s: %(message)s')
     try:
         _serve(config_from(arguments, os.environ))
+    except ModuleNotFoundError as error:
+        if error.name not in _PACKAGES:
+            raise
+        print(f'spatial_rag_api: {error}; pip install -r requirements/api.txt', file=sys.stderr)
+        return 1
     except SpatialRagError as error:
         print(f'spatial_rag_api: {error}', file=sys.stderr)
         return 1
@@ -70,21 +78,32 @@ def _serve(config: ApiConfig) -> None:
     from spatial_rag_api.parts import Parts
 
     import uvicorn
-    with contextlib.closing(Parts.open(config)) as parts:
-        _tell(parts)
-        uvicorn.run(
-            create_app(parts), host=config.host, port=config.port, log_level='warning',
-            access_log=False, server_header=False, proxy_headers=False, ws='none',
-            lifespan='off', timeout_graceful_shutdown=_GRACE_SEC,
-            limit_concurrency=config.limits.max_connections)
+    with _listening(config) as listener, contextlib.closing(Parts.open(config)) as parts:
+        _tell(parts, listener.getsockname()[1])
+        uvicorn.Server(uvicorn.Config(
+            create_app(parts), log_level='warning', access_log=False, server_header=False,
+            proxy_headers=False, ws='none', lifespan='off',
+            timeout_graceful_shutdown=_GRACE_SEC,
+            limit_concurrency=config.limits.max_connections)).run([listener])
 
 
-def _tell(parts: Parts) -> None:
+def _listening(config: ApiConfig) -> socket.socket:
+    """Before the model is loaded, for a port that is taken is told at once."""
+    family = socket.AF_INET6 if ':' in config.host else socket.AF_INET
+    try:
+        return socket.create_server((config.host, config.port), family=family)
+    except OSError as error:
+        raise ConfigurationError(
+            f'nobody can listen at {config.host} port {config.port}: {error.strerror}; name '
+            'another with --host and --port, or stop what listens there') from error
+
+
+def _tell(parts: Parts, port: int) -> None:
     """Say where it listens, what runs, and what of the memory is wrong."""
     config, meta, condition = parts.config, parts.model.metadata, parts.memory.condition()
     host = f'[{config.host}]' if ':' in config.host else config.host
     trained = '' if meta.trained else ', UNTRAINED: what it predicts means nothing'
-    _LOG.info('http://%s:%d  model %s (%s%s)  memory %s: %s', host, config.port,
+    _LOG.info('http://%s:%d  model %s (%s%s)  memory %s: %s', host, port,
               config.model_path, meta.model_id, trained, parts.memory.path,
               condition.note or condition.state)
 

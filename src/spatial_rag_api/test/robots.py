@@ -27,7 +27,7 @@ import httpx
 import numpy as np
 import uvicorn
 
-Z_DIM, MEMORIES, T0_SEC = 8, 40, 1.7e9
+Z_DIM, MEMORIES, T0_SEC = 32, 40, 1.7e9
 SPEC = JournalSpec(z_dim=Z_DIM)
 _GRID = H3Grid(LocalFrame(), SPEC.h3_resolution)
 

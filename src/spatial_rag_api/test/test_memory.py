@@ -19,12 +19,13 @@ from .robots import (
     client_of,
     make_bundle,
     make_memory,
-    memories,
     MEMORIES,
+    memories,
     parts_of,
     picture,
     SPEC,
     T0_SEC,
+    Z_DIM,
 )
 
 
@@ -81,8 +82,8 @@ def test_filters_narrow(client: httpx.Client) -> None:
 
 @pytest.mark.parametrize(('asked', 'status', 'words'), [
     ({}, 422, 'nothing to look for'), ({'x_m': 1.0}, 422, 'x_m and y_m'),
-    ({'z': '1,2'}, 422, 'expected [8]'), ({'z': '1,b'}, 422, 'commas between'),
-    ({'z': '1,1,1,1,1,1,1,1', 'model_id': 'other'}, 409, 'other'),
+    ({'z': '1,2'}, 422, 'expected [32]'), ({'z': '1,b'}, 422, 'commas between'),
+    ({'z': ','.join('1' * Z_DIM), 'model_id': 'other'}, 409, 'other'),
     ({'like_seq': 1, 'z': '1'}, 422, 'z and like_seq'), ({'like_seq': 999}, 404, '999'),
     ({'like_seq': 1, 'radius_m': 2.0}, 422, 'needs a pose'),
     ({'x_m': 0, 'y_m': 0, 'k': 100_000}, 422, 'k'), ({'x_m': 'nan', 'y_m': 0}, 422, 'x_m')])
@@ -158,7 +159,7 @@ def test_what_the_robot_stores_and_forgets_meanwhile_is_seen(
 def test_without_a_memory_file_all_else_works_until_the_robot_makes_one(
         bundle_path: Path, bundle: Bundle, tmp_path: Path) -> None:
     path = tmp_path / 'later' / 'memory.db'
-    asked = {'z': [0.0] * 8, 'actions': [[0.5, 0.0]], 'pose': {'x_m': 0.0, 'y_m': 0.0}}
+    asked = {'z': [0.0] * Z_DIM, 'actions': [[0.5, 0.0]], 'pose': {'x_m': 0.0, 'y_m': 0.0}}
     with parts_of(bundle_path, path) as parts, client_of(parts) as client:
         assert client.get('/ready').json() == {'status': 'ready', 'memory': 'absent'}
         assert client.get('/stats').json()['memory']['state'] == 'absent'
@@ -182,8 +183,8 @@ def test_a_memory_of_another_model_is_found_by_place_and_by_nothing_else(
         assert client.get('/ready').json()['memory'] == 'other_model'
         assert bundle.model_id in client.get('/stats').json()['memory']['note']
         assert len(seqs(client.get('/memory/query', params=here))) == 8
-        assert client.get('/memory/query', params={'z': ','.join('0' * 8)}).status_code == 409
-        answer = client.post('/predict', json={'z': [0.0] * 8, 'actions': [[0.5, 0.0]],
+        assert client.get('/memory/query', params={'z': ','.join('0' * Z_DIM)}).status_code == 409
+        answer = client.post('/predict', json={'z': [0.0] * Z_DIM, 'actions': [[0.5, 0.0]],
                                                'pose': here}).json()
         assert 'latents of model' in answer['memory_note']
         from_memory = client.post('/predict', json={'from_memory': 1, 'actions': [[0.5, 0.0]]})
@@ -199,5 +200,5 @@ def test_a_file_that_is_no_memory_keeps_nothing_else_from_working(
         assert client.get('/stats').json()['memory']['note']
         assert client.get('/metrics').status_code == 200
         assert client.get('/memory/cells').status_code == 503
-        answer = client.post('/predict', json={'z': [0.0] * 8, 'actions': [[0.5, 0.0]]})
+        answer = client.post('/predict', json={'z': [0.0] * Z_DIM, 'actions': [[0.5, 0.0]]})
         assert answer.status_code == 200

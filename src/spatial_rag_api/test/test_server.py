@@ -44,7 +44,7 @@ def test_stats_tell_what_memory_and_model_are(client: httpx.Client, bundle: Bund
     assert stats['memory']['session_count'] == 1
     assert stats['memory']['note'] == ''
     assert stats['model']['model_id'] == stats['memory']['model_id'] == bundle.model_id
-    assert (stats['model']['z_dim'], stats['model']['action_dim']) == (8, 2)
+    assert (stats['model']['z_dim'], stats['model']['action_dim']) == (32, 2)
     assert stats['model']['trained'] is False
     assert client.get('/version').json()['model_id'] == bundle.model_id
 

@@ -42,8 +42,8 @@ def events(client: httpx.Client, **asked: object) -> list[tuple[str, Any]]:
 
 @pytest.fixture
 def small(bundle_path: Path, memory_path: Path) -> Iterator[Parts]:
-    """A server that serves two streams, and ends them after a third of a second."""
-    limits = Limits(max_streams=2, stream_timeout_sec=0.3)
+    """A server that serves two streams."""
+    limits = Limits(max_streams=2)
     with parts_of(bundle_path, memory_path, limits=limits) as parts:
         yield parts
 
@@ -80,8 +80,10 @@ def test_steps_come_at_the_rate_that_was_asked_for(client: httpx.Client) -> None
     assert time.monotonic() - begun >= 8 / 20
 
 
-def test_it_begins_anew_until_the_time_is_over(small: Parts) -> None:
-    with client_of(small) as client:
+def test_it_begins_anew_until_the_time_is_over(bundle_path: Path, memory_path: Path) -> None:
+    limits = Limits(stream_timeout_sec=2.0)
+    with (parts_of(bundle_path, memory_path, limits=limits) as parts,
+          client_of(parts) as client):
         told = events(client, steps=2, repeat=True)
     starts = [data['rollout'] for name, data in told if name == 'start']
     assert starts == list(range(1, len(starts) + 1))
@@ -162,16 +164,15 @@ def test_a_client_that_takes_nothing_is_left_and_holds_up_nobody(
         bundle_path: Path, memory_path: Path) -> None:
     limits = Limits(send_timeout_sec=0.5)
     with (parts_of(bundle_path, memory_path, limits=limits) as parts,
-          served(parts, send_bytes=4096) as port):
-        with begun_stream(port, ENDLESS, receive_bytes=4096):
-            begun = time.monotonic()
-            with httpx.Client(base_url=f'http://127.0.0.1:{port}', trust_env=False,
-                              timeout=30.0) as client:
-                for _ in range(5):
-                    assert client.get('/memory/1').status_code == 200
-                assert events(client, steps=3)[-1][0] == 'end'
-            assert time.monotonic() - begun < 20.0
-            until(lambda: parts.streams.count == 0, 60.0)
+          served(parts, send_bytes=4096) as port, begun_stream(port, ENDLESS, receive_bytes=4096)):
+        begun = time.monotonic()
+        with httpx.Client(base_url=f'http://127.0.0.1:{port}', trust_env=False,
+                          timeout=30.0) as client:
+            for _ in range(5):
+                assert client.get('/memory/1').status_code == 200
+            assert events(client, steps=3)[-1][0] == 'end'
+        assert time.monotonic() - begun < 20.0
+        until(lambda: parts.streams.count == 0, 60.0)
 
 
 @contextlib.contextmanager

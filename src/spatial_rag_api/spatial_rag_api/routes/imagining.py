@@ -20,7 +20,7 @@ from spatial_rag_core.records import as_latent, Vector
 
 from fastapi import APIRouter
 
-router = APIRouter(tags=['model'], responses=problems(400, 408, 409, 422, 503))
+router = APIRouter(tags=['model'], responses=problems(400, 404, 408, 409, 422, 503))
 
 
 @router.post('/predict', summary='One step ahead, for each of some actions')

@@ -30,14 +30,14 @@ Number = Annotated[Seq, Path(description='Sequence number, as /memory/query tell
 
 
 @router.get('/query', summary='Find memories by place, latent or likeness',
-            responses=problems(409))
+            responses=problems(404, 409))
 async def query(asked: Annotated[PlaceQuery, Query()], parts: AppParts) -> QueryAnswer:
     """Return the nearest memories; `/memory/query?x_m=1&y_m=2&radius_m=5&k=4`."""
     return await _found(query_from_address(asked), parts)
 
 
 @router.post('/query', summary='Find memories by latent, picture, likeness or place',
-             responses=problems(400, 408, 409))
+             responses=problems(400, 404, 408, 409))
 async def query_with_body(asked: QueryRequest, parts: AppParts) -> QueryAnswer:
     """Return the nearest memories."""
     return await _found(asked, parts)

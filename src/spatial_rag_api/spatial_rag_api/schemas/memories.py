@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from spatial_rag_api.limits import MAX_HITS
+from spatial_rag_api.limits import MAX_ADDRESS, MAX_HITS
 from spatial_rag_api.schemas.imagining import Z_EXAMPLE
 from spatial_rag_api.schemas.numbers import (
     Height,
@@ -77,7 +77,7 @@ class PlaceQuery(QueryFilters):
     y_m: Metres | None = Field(None, description='Where the asker is, map frame [m]; with x_m')
     z_m: Metres = Field(0.0, description='Height in the map frame [m]')
     yaw_rad: float | None = Field(None, allow_inf_nan=False, description='Heading [rad]')
-    z: str | None = Field(None, max_length=100_000, description='Latent [z_dim] to be near, '
+    z: str | None = Field(None, max_length=MAX_ADDRESS, description='Latent [z_dim] to be near, '
                           'numbers with commas between')
     model_id: Name | None = Field(None, description='Author of z')
     like_seq: Seq | None = Field(None, description='A memory to be like')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from spatial_rag_api.limits import MAX_BANK, MAX_RATE_HZ, MAX_STEPS
+from spatial_rag_api.limits import MAX_ADDRESS, MAX_BANK, MAX_RATE_HZ, MAX_STEPS
 from spatial_rag_api.schemas.imagining import Imagining
 from spatial_rag_api.schemas.numbers import (
     MemoryUse,
@@ -24,11 +24,11 @@ class StreamQuery(RequestModel):
     """A rollout in the address, for EventSource; exactly one of z and from_memory."""
 
     actions: str = Field(
-        '', max_length=100_000, description='One action [action_dim] with commas between, or '
+        '', max_length=MAX_ADDRESS, description='One action [action_dim] with commas between, or '
         'some with semicolons between; the last one goes on to the end; left out: zeros',
         examples=['0.5,0.0', '0.5,0.0;0.5,0.3'])
     steps: int = Field(16, ge=1, le=MAX_STEPS, description='Steps to imagine')
-    z: str | None = Field(None, max_length=100_000, description='Latent [z_dim], numbers with '
+    z: str | None = Field(None, max_length=MAX_ADDRESS, description='Latent [z_dim], numbers with '
                           'commas between, as /encode gives it')
     from_memory: Seq | Literal['latest'] | None = Field(
         None, description='Begin at this memory, or at the newest', examples=['latest'])

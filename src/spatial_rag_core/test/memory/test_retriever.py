@@ -17,11 +17,19 @@ from spatial_rag_core.errors import (
     LatentError,
     ModelMismatchError,
 )
+from spatial_rag_core.memory.forgetting.forget import forget
 from spatial_rag_core.memory.index import IndexRows, MemoryIndex
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.retriever import embedded_index, Retriever
 from spatial_rag_core.memory.tables.schema import JournalSpec
-from spatial_rag_core.records import as_latent, Memory, MemoryQuery, Pose, Position
+from spatial_rag_core.records import (
+    as_latent,
+    Memory,
+    MemoryQuery,
+    MemorySelection,
+    Pose,
+    Position,
+)
 from spatial_rag_core.spatial.h3_cells import H3Grid
 from spatial_rag_core.spatial.local_frame import LocalFrame
 
@@ -487,3 +495,56 @@ def test_an_answer_outlives_the_index_that_it_was_asked_of(
         assert len(projection.index.search(MemoryQuery(vector=ORIGIN))) == 4
     with pytest.raises((JournalError, sqlite3.Error)):
         _ = reader.count
+
+
+def test_a_hit_names_the_number_of_its_memory(retriever: Retriever, journal: Journal) -> None:
+    journal.append([memory(n) for n in range(5)])
+    retriever.refresh()
+    for hit in retriever.query(MemoryQuery(vector=ORIGIN, model_id='model-a')):
+        found = retriever.get_by_seq(hit.seq)
+        assert found is not None
+        assert found.id == hit.memory.id
+    assert retriever.get_by_seq(99) is None
+
+
+def test_the_newest_memory_is_the_last_that_is_left(
+        retriever: Retriever, journal: Journal) -> None:
+    assert retriever.newest() is None
+    journal.append([memory(n) for n in range(3)])
+    retriever.refresh()
+    forget(journal, MemorySelection(ids=('id-2',)))
+    newest = retriever.newest()
+    assert newest is not None
+    assert (newest[0], newest[1].id) == (2, 'id-1')
+    forget(journal, MemorySelection(everything=True))
+    assert retriever.newest() is None
+
+
+def test_the_cells_count_what_is_remembered_and_not_forgotten(
+        retriever: Retriever, journal: Journal) -> None:
+    assert len(retriever.cells().cells) == 0
+    journal.append([memory(n) for n in range(50)])
+    retriever.refresh()
+    forget(journal, MemorySelection(ids=('id-0',)))
+    retriever.refresh()
+    cells = retriever.cells()
+    expected: dict[str, list[float]] = {}
+    for n in range(1, 50):
+        expected.setdefault(memory(n).h3_cell, []).append(memory(n).timestamp)
+    assert {f'{cell:x}': (count, oldest, newest) for cell, count, oldest, newest in zip(
+        cells.cells.tolist(), cells.counts.tolist(), cells.oldest.tolist(),
+        cells.newest.tolist(), strict=True)} == {
+            cell: (len(times), min(times), max(times)) for cell, times in expected.items()}
+
+
+def test_coarser_cells_hold_the_same_memories(retriever: Retriever, journal: Journal) -> None:
+    journal.append([memory(n) for n in range(50)])
+    retriever.refresh()
+    cells = retriever.cells()
+    coarse = cells.coarsened(2)
+    assert len(coarse.cells) <= 2 < len(cells.cells)
+    assert coarse.counts.sum() == 50
+    assert (coarse.oldest.min(), coarse.newest.max()) == (1000.0, 1049.0)
+    assert coarse.resolution is not None
+    assert cells.resolution == SPEC.h3_resolution > coarse.resolution
+    assert cells.coarsened(1000) is cells
