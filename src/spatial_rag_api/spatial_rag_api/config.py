@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from spatial_rag_api.limits import Limits
 from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.memory.memory_choice import memory_of_model
 from spatial_rag_core.settings import Settings
 
 if TYPE_CHECKING:  # it brings torch
@@ -95,10 +96,14 @@ def model_path_from(environment: Mapping[str, str]) -> Path:
                              'scripts/env.sh for the one that ships')
 
 
-def memory_path_from(environment: Mapping[str, str]) -> Path:
-    """Return the memory file where none is named: SPATIAL_RAG_MEMORY, else the robot's own."""
+def memory_path_from(environment: Mapping[str, str], model: Path) -> Path:
+    """
+    Return the memory file where none is named: SPATIAL_RAG_MEMORY, else the robot's own.
+
+    As the robot does it, beside a file of another model that of this one is taken.
+    """
     named = environment.get('SPATIAL_RAG_MEMORY')
     if named:
         return Path(named)
     home = Path(environment.get('ROS_HOME') or Path.home() / '.ros')
-    return home / 'spatial_rag' / 'memory.db'
+    return memory_of_model(home / 'spatial_rag' / 'memory.db', model).path

@@ -46,10 +46,12 @@ class Imagination(NamedTuple):
 
 
 class Imaginer:
-    """Imagines for whoever asks; pictures are decoded and memories looked up in `lookups`."""
+    """Imagines for whoever asks; memories are looked up in `lookups`."""
 
-    def __init__(self, model: Model, memory: FollowedMemory, lookups: Worker) -> None:
-        self._model, self._memory, self._lookups = model, memory, lookups
+    def __init__(self, model: Model, memory: FollowedMemory, lookups: Worker,
+                 pictures: Worker) -> None:
+        self._model, self._memory = model, memory
+        self._lookups, self._pictures = lookups, pictures
 
     async def imagine(self, asked: StartFields, plans: Vector) -> Imagination:
         """
@@ -85,7 +87,7 @@ class Imaginer:
 
     async def encode_base64(self, picture: str) -> tuple[Vector, float]:
         """Latent of a picture in a request, and the time it took [ms]; raises ImageError."""
-        rgb = await self._lookups.run(lambda: rgb_from(bytes_from_base64(picture)))
+        rgb = await self._pictures.run(lambda: rgb_from(bytes_from_base64(picture)))
         return await self._model.encode(rgb)
 
     def _around(self, start: StartingPoint, asked: StartFields) -> Surroundings:

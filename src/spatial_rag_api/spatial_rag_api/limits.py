@@ -13,6 +13,7 @@ MAX_HITS, MAX_BANK, MAX_CELLS = 1000, 1024, 5000
 """Of one request: memories found, memories at hand for a rollout, cells of a map."""
 MAX_NUMBERS = 4096
 """Of a latent, an action, or proprioception."""
+MAX_PICTURE_PIXELS = 32_000_000
 MAX_RATE_HZ = 60.0
 MAX_ADDRESS = 50_000
 """Characters of a field in an address; the server reads addresses of up to 64 KiB."""

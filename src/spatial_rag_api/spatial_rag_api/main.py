@@ -20,8 +20,8 @@ if TYPE_CHECKING:  # it brings torch
     from spatial_rag_api.parts import Parts
 
 _LOG = logging.getLogger('spatial_rag_api')
-_GRACE_SEC = 3
-_PACKAGES = ('fastapi', 'prometheus_client', 'pydantic', 'sse_starlette', 'starlette', 'uvicorn')
+_PACKAGES = ('fastapi', 'h11', 'prometheus_client', 'pydantic', 'sse_starlette', 'starlette',
+             'uvicorn')
 """What a robot without the API need not have."""
 
 
@@ -44,10 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def config_from(arguments: argparse.Namespace, environment: Mapping[str, str]) -> ApiConfig:
     """Arguments, then environment variables, then defaults; raises ConfigurationError."""
+    model = arguments.model or model_path_from(environment)
     origins = environment.get('SPATIAL_RAG_API_ORIGINS', '')
     return ApiConfig(
-        model_path=arguments.model or model_path_from(environment),
-        memory_path=arguments.memory or memory_path_from(environment),
+        model_path=model,
+        memory_path=arguments.memory or memory_path_from(environment, model),
         host=arguments.host or environment.get('SPATIAL_RAG_API_HOST') or '127.0.0.1',
         port=_port(arguments.port or environment.get('SPATIAL_RAG_API_PORT') or '8080'),
         api_key=_key(arguments.api_key_file, environment),
@@ -74,17 +75,11 @@ def _key(path: Path | None, environment: Mapping[str, str]) -> str | None:
 
 
 def _serve(config: ApiConfig) -> None:
-    from spatial_rag_api.app import create_app  # torch: seconds, not for --help
-    from spatial_rag_api.parts import Parts
-
-    import uvicorn
+    from spatial_rag_api.parts import Parts  # torch: seconds, not for --help
+    from spatial_rag_api.serving import server_of
     with _listening(config) as listener, contextlib.closing(Parts.open(config)) as parts:
         _tell(parts, listener.getsockname()[1])
-        uvicorn.Server(uvicorn.Config(
-            create_app(parts), log_level='warning', access_log=False, server_header=False,
-            proxy_headers=False, ws='none', lifespan='off',
-            timeout_graceful_shutdown=_GRACE_SEC,
-            limit_concurrency=config.limits.max_connections)).run([listener])
+        server_of(parts).run([listener])
 
 
 def _listening(config: ApiConfig) -> socket.socket:

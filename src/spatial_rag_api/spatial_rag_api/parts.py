@@ -20,6 +20,7 @@ from fastapi import Depends, Request
 
 _CATCH_UP_SEC = 2.0
 _LOOKUP_THREADS = 2
+"""Pictures are decoded in one other: a large one takes a hundred megabytes while it lasts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,7 @@ class Parts:
     model: Model
     memory: FollowedMemory
     lookups: Worker
+    pictures: Worker
     imaginer: Imaginer
     metrics: Metrics
     streams: Streams
@@ -42,20 +44,22 @@ class Parts:
         model = Model(config.model_path, config.device, limits)
         memory = FollowedMemory(config.memory_path, model.metadata.model_id)
         memory.catch_up(_CATCH_UP_SEC)
-        lookups = Worker('lookups', _LOOKUP_THREADS, limits.max_waiting, limits.job_timeout_sec)
-        return cls(config, model, memory, lookups, Imaginer(model, memory, lookups), metrics,
-                   Streams(limits, metrics))
+        lookups, pictures = (
+            Worker(name, threads, limits.max_waiting, limits.job_timeout_sec)
+            for name, threads in (('lookups', _LOOKUP_THREADS), ('pictures', 1)))
+        return cls(config, model, memory, lookups, pictures,
+                   Imaginer(model, memory, lookups, pictures), metrics, Streams(limits, metrics))
 
     def close(self) -> None:
         """End all threads."""
         with contextlib.ExitStack() as ending:
             ends: tuple[Callable[[], None], ...] = (
-                self.model.close, self.memory.close, self.lookups.close)
+                self.model.close, self.memory.close, self.lookups.close, self.pictures.close)
             for end in ends:
                 ending.callback(end)
 
 
-def _parts_of(request: Request) -> Parts:
+async def _parts_of(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 

@@ -9,10 +9,10 @@ import socket
 import threading
 import time
 
-from spatial_rag_api.app import create_app
 from spatial_rag_api.config import ApiConfig
 from spatial_rag_api.limits import Limits
 from spatial_rag_api.parts import Parts
+from spatial_rag_api.serving import server_of
 from spatial_rag_core.data.pictures import jpeg_from_rgb
 from spatial_rag_core.memory.journal import Journal
 from spatial_rag_core.memory.tables.schema import JournalSpec
@@ -25,7 +25,6 @@ from spatial_rag_core.spatial.local_frame import LocalFrame
 
 import httpx
 import numpy as np
-import uvicorn
 
 Z_DIM, MEMORIES, T0_SEC = 32, 40, 1.7e9
 SPEC = JournalSpec(z_dim=Z_DIM)
@@ -75,9 +74,7 @@ def served(parts: Parts, send_bytes: int | None = None) -> Iterator[int]:
         if send_bytes is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)
         listener.bind(('127.0.0.1', 0))
-        server = uvicorn.Server(uvicorn.Config(
-            create_app(parts), log_level='error', lifespan='off', ws='none',
-            timeout_graceful_shutdown=3))
+        server = server_of(parts)
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         while not server.started:

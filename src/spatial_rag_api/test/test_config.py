@@ -11,9 +11,13 @@ from spatial_rag_api.config import ApiConfig, is_loopback, memory_path_from, mod
 from spatial_rag_api.limits import Limits
 from spatial_rag_api.main import _parser, config_from, main
 from spatial_rag_core.errors import ConfigurationError
+from spatial_rag_core.models.bundle import Bundle
+from spatial_rag_core.models.bundle_metadata import read_metadata
 
 import httpx
 import pytest
+
+from .robots import make_bundle, make_memory
 
 KEY = 'a-key-of-some-length'
 MODEL, MEMORY = Path('model.pt'), Path('memory.db')
@@ -65,9 +69,19 @@ def test_the_model_is_the_one_that_is_named_else_the_one_that_ships(tmp_path: Pa
 
 
 def test_the_memory_is_the_robots_own_where_none_is_named() -> None:
-    assert memory_path_from({'SPATIAL_RAG_MEMORY': '/a/b.db'}) == Path('/a/b.db')
-    assert memory_path_from({'ROS_HOME': '/ros'}) == Path('/ros/spatial_rag/memory.db')
-    assert memory_path_from({}) == Path.home() / '.ros/spatial_rag/memory.db'
+    assert memory_path_from({'SPATIAL_RAG_MEMORY': '/a/b.db'}, MODEL) == Path('/a/b.db')
+    assert memory_path_from({'ROS_HOME': '/ros'}, MODEL) == Path('/ros/spatial_rag/memory.db')
+    assert memory_path_from({}, MODEL) == Path.home() / '.ros/spatial_rag/memory.db'
+
+
+def test_beside_another_models_memory_that_of_this_one_is_taken(
+        bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / 'spatial_rag').mkdir()
+    own = make_memory(tmp_path / 'spatial_rag/memory.db', bundle, 1)
+    other = make_bundle(tmp_path / 'other.pt', seed=1)
+    other_id = read_metadata(other).model_id
+    assert memory_path_from({'ROS_HOME': str(tmp_path)}, other) == own.with_name(
+        f'memory-{other_id}.db')
 
 
 def test_arguments_win_over_the_environment(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import zlib
 
+from spatial_rag_api import pictures
 from spatial_rag_api.pictures import bytes_from_base64, depth_from, rgb_from
 from spatial_rag_core.errors import ImageError
 
@@ -131,7 +132,23 @@ def test_a_bomb_is_refused_by_its_header(size: tuple[int, int]) -> None:
     done = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True,
                           timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    assert 'picture' in done.stdout
+    assert f'{size[0]}x{size[1]} px' in done.stdout
+
+
+@pytest.mark.parametrize('kind', ['.png', '.jpg'])
+def test_the_bound_is_that_of_the_pixels(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, 'MAX_PICTURE_PIXELS', 32 * 32)
+    assert rgb_from(coded(picture(0), kind)).shape == (32, 32, 3)
+    with pytest.raises(ImageError, match='33x32 px, at most 1024 px'):
+        rgb_from(coded(np.zeros((32, 33, 3), np.uint8), kind))
+
+
+def test_a_jpeg_of_a_phone_tells_its_size_behind_much_else() -> None:
+    """A preview with a size of its own stands in its EXIF."""
+    preview = b'Exif\0\0' + coded(picture(0), '.jpg')
+    jpeg = coded(np.zeros((8, 24, 3), np.uint8), '.jpg')
+    segment = b'\xff\xff\xe1' + struct.pack('>H', len(preview) + 2) + preview
+    assert rgb_from(jpeg[:2] + segment + jpeg[2:]).shape == (8, 24, 3)
 
 
 @pytest.mark.parametrize('data', [b'GIF89a' + bytes(50), b'BM' + bytes(50), b'%PDF-1.4', b'',

@@ -7,6 +7,7 @@ from pathlib import Path
 import socket
 import time
 
+from spatial_rag_api import serving
 from spatial_rag_api.limits import Limits
 from spatial_rag_core.models.bundle import Bundle
 
@@ -129,6 +130,17 @@ def test_a_body_that_turns_out_too_large_is_refused(client: httpx.Client) -> Non
         return  # the connection was closed while it was being sent
     assert answer.status_code == 413
     assert str(Limits().max_body_bytes) in answer.json()['detail']
+
+
+def test_a_client_that_sends_no_request_is_not_waited_for(
+        client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, 'HEADER_TIMEOUT_SEC', 0.2)
+    for sent in (b'', b'GET / HTTP/1.1\r\nHost: ', b'GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n'
+                 b'\r\nGET /health HTTP'):
+        with socket.create_connection(('127.0.0.1', client.base_url.port), 20.0) as connection:
+            connection.sendall(sent)
+            while connection.recv(1000):
+                pass
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(bounded: httpx.Client) -> None:

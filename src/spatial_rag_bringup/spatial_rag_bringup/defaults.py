@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 import subprocess
 
-from spatial_rag_bringup.memory_choice import memory_of_model, MemoryChoice
 from spatial_rag_core.errors import BundleError, SpatialRagError
+from spatial_rag_core.memory.memory_choice import memory_of_model, MemoryChoice
 from spatial_rag_core.models.bundle_metadata import BundleMetadata, read_metadata
 from spatial_rag_core.settings import Settings
 

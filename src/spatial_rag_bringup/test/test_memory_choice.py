@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spatial_rag_bringup.memory_choice import memory_of_model
+from spatial_rag_core.memory.memory_choice import memory_of_model
 from spatial_rag_core.models.bundle_metadata import read_metadata
 
 import pytest

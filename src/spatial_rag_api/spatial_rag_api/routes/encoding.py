@@ -30,8 +30,8 @@ async def encode(
 
     `curl -F picture=@room.jpg http://127.0.0.1:8080/encode`
     """
-    rgb = await parts.lookups.run(rgb_from, await picture.read())
-    depth_m = None if depth is None else await parts.lookups.run(depth_from, await depth.read())
+    rgb = await parts.pictures.run(rgb_from, await picture.read())
+    depth_m = None if depth is None else await parts.pictures.run(depth_from, await depth.read())
     state = None if proprio is None else numbers_from(proprio, 'proprio')
     z, time_ms = await parts.model.encode(rgb, depth_m, state)
     return Encoded(z=z.tolist(), model_id=parts.model.metadata.model_id,

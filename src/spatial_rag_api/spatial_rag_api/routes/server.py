@@ -43,7 +43,8 @@ async def ready(parts: AppParts) -> Ready:
     A memory that is absent, or of another model, is no reason: all else works, and `memory`
     tells it; its note stands in /stats.
     """
-    stuck_sec = max(parts.model.worker.oldest_sec, parts.lookups.oldest_sec)
+    stuck_sec = max(parts.model.worker.oldest_sec, parts.lookups.oldest_sec,
+                    parts.pictures.oldest_sec)
     if stuck_sec > _STUCK_SEC:
         raise ServiceUnavailableError(f'a job has been waiting or running for {stuck_sec:.0f} s; '
                                       'ask for less, or restart the server')
