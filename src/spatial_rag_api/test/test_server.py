@@ -150,3 +150,24 @@ def test_a_body_that_does_not_come_is_not_waited_for(bounded: httpx.Client) -> N
                            b'Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{')
         assert b' 408 ' in connection.recv(200)
     assert time.monotonic() - begun < 15.0
+
+
+def test_a_page_of_another_origin_may_ask_where_it_is_allowed(
+        bundle_path: Path, memory_path: Path) -> None:
+    page = 'http://localhost:3000'
+    preflight = {'Access-Control-Request-Method': 'POST',
+                 'Access-Control-Request-Headers': 'content-type,x-api-key'}
+    with parts_of(bundle_path, memory_path, api_key=KEY, allowed_origins=(page,)) as parts, \
+            client_of(parts) as client:
+        allowed, other = (client.options('/predict', headers={**preflight, 'Origin': origin})
+                          for origin in (page, 'http://localhost:3001'))
+        assert allowed.headers['access-control-allow-origin'] == page
+        assert 'access-control-allow-origin' not in other.headers
+        answer = client.get('/stats', headers={'Origin': page})
+        assert answer.status_code == 401  # allowed to ask, and to read that a key is missing
+        assert answer.headers['access-control-allow-origin'] == page
+
+
+def test_no_page_of_another_origin_may_read_where_none_is_allowed(client: httpx.Client) -> None:
+    answer = client.get('/stats', headers={'Origin': 'http://localhost:3000'})
+    assert 'access-control-allow-origin' not in answer.headers
