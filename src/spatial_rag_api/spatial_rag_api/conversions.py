@@ -6,14 +6,15 @@ from collections.abc import Mapping
 import math
 from typing import Any
 
+from spatial_rag_api.limits import MAX_NUMBERS
 from spatial_rag_api.pictures import to_base64
 from spatial_rag_api.schemas.imagining import Step, UsedMemory
 from spatial_rag_api.schemas.memories import HitOut, MemoryOut, PlaceQuery, QueryRequest
 from spatial_rag_api.schemas.poses import Orientation, PoseIn, PoseOut
-from spatial_rag_core.errors import ConfigurationError, InputError, LatentError
+from spatial_rag_core.error_words import shortened
+from spatial_rag_core.errors import ConfigurationError, InputError
 from spatial_rag_core.models.imagined import Imagined
 from spatial_rag_core.records import (
-    as_latent,
     Hit,
     Memory,
     MemoryQuery,
@@ -92,10 +93,10 @@ def query_from(asked: QueryRequest, vector: Vector | None, model_id: str | None)
 
 
 def query_from_address(asked: PlaceQuery) -> QueryRequest:
-    """The same query as POST takes it; raises ConfigurationError, LatentError."""
+    """The same query as POST takes it; raises ConfigurationError, InputError."""
     values: dict[str, Any] = asked.model_dump(exclude={'x_m', 'y_m', 'z_m', 'yaw_rad', 'z'})
     return QueryRequest(
-        **values, z=None if asked.z is None else numbers_from(asked.z, 'z').tolist(),
+        **values, z=None if asked.z is None else numbers_from(asked.z, 'z'),
         pose=pose_from_address(asked.x_m, asked.y_m, asked.z_m, asked.yaw_rad))
 
 
@@ -109,15 +110,17 @@ def pose_from_address(x_m: float | None, y_m: float | None, z_m: float,
     return PoseIn(x_m=x_m, y_m=y_m, z_m=z_m, yaw_rad=yaw_rad, orientation=None)
 
 
-def numbers_from(text: str, name: str) -> Vector:
-    """Numbers with commas between, float32 [n]; raises LatentError."""
+def numbers_from(text: str, name: str) -> list[float]:
+    """Finite numbers with commas between, at most MAX_NUMBERS; raises InputError."""
     try:
-        return as_latent([float(part) for part in text.split(',')])
+        numbers = [float(part) for part in text.split(',')]
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
-        raise LatentError(f'{name} must be numbers with commas between ({error}); write '
-                          f'{name}=0.1,-0.2') from error
+        raise InputError(f'{name} must be numbers with commas between ({error}); write '
+                         f'{name}=0.1,-0.2') from error
+    if len(numbers) > MAX_NUMBERS or not all(map(math.isfinite, numbers)):
+        raise InputError(f'{name} must be at most {MAX_NUMBERS} finite numbers, got '
+                         f'{len(numbers)}: {shortened(text)[:40]}; see /stats for how many')
+    return numbers
 
 
 def steps_of(imagined: Imagined, row: int, start: Pose | None, seqs: Mapping[str, int],

@@ -52,7 +52,7 @@ class Model:
         return str(self._bundle.device)
 
     async def encode(self, rgb: Rgb, depth_m: DepthMap | None = None,
-                     proprio: Vector | None = None) -> tuple[Vector, float]:
+                     proprio: list[float] | None = None) -> tuple[Vector, float]:
         """Latent of a picture, float32 [z_dim], and the time it took [ms]; see encode_image."""
         def encode() -> tuple[Vector, float]:
             begun = time.perf_counter()

@@ -81,10 +81,10 @@ class RolloutStream:
 
 
 def start_from(asked: StreamQuery) -> StartFields:
-    """The present, as POST /rollout takes it; raises ConfigurationError, LatentError."""
+    """The present, as POST /rollout takes it; raises ConfigurationError, InputError."""
     shared = asked.model_dump(include=set(StartFields.model_fields) - {'z'})
     return StartFields(
-        **shared, z=None if asked.z is None else numbers_from(asked.z, 'z').tolist(),
+        **shared, z=None if asked.z is None else numbers_from(asked.z, 'z'),
         pose=pose_from_address(asked.x_m, asked.y_m, asked.z_m, asked.yaw_rad))
 
 

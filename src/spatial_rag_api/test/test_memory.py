@@ -83,6 +83,7 @@ def test_filters_narrow(client: httpx.Client) -> None:
 @pytest.mark.parametrize(('asked', 'status', 'words'), [
     ({}, 422, 'nothing to look for'), ({'x_m': 1.0}, 422, 'x_m and y_m'),
     ({'z': '1,2'}, 422, 'expected [32]'), ({'z': '1,b'}, 422, 'commas between'),
+    ({'z': ','.join('0' * 5000)}, 422, 'got 5000'), ({'z': '1,nan'}, 422, 'finite'),
     ({'z': ','.join('1' * Z_DIM), 'model_id': 'other'}, 409, 'other'),
     ({'like_seq': 1, 'z': '1'}, 422, 'z and like_seq'), ({'like_seq': 999}, 404, '999'),
     ({'like_seq': 1, 'radius_m': 2.0}, 422, 'needs a pose'),

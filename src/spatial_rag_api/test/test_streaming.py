@@ -95,7 +95,9 @@ def test_it_begins_anew_until_the_time_is_over(bundle_path: Path, memory_path: P
     ({'from_memory': 4000}, 404, '4000'), ({'actions': '0.5'}, 422, 'action_dim'),
     ({'actions': '0,0;0,0', 'steps': 1}, 422, '2 actions'), ({'steps': 257}, 422, 'steps'),
     ({'rate_hz': 0}, 422, 'rate_hz'), ({'rate_hz': 'nan'}, 422, 'rate_hz'),
-    ({'z': '1'}, 422, 'z and from_memory'), ({'stpes': 3}, 422, 'stpes')])
+    ({'z': '1'}, 422, 'z and from_memory'),
+    ({'actions': '0,inf'}, 422, 'actions must be'), ({'actions': ';'}, 422, 'actions must be'),
+    ({'actions': '0,1e300'}, 422, 'not finite'), ({'stpes': 3}, 422, 'stpes')])
 def test_what_cannot_be_streamed_is_told_before_the_stream_begins(
         client: httpx.Client, asked: dict[str, object], status: int, words: str) -> None:
     answer = client.get('/stream-rollout', params={**FAST, **asked})  # type: ignore[arg-type]
