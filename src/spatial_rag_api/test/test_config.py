@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
 
@@ -135,8 +136,9 @@ def test_the_program_serves_until_it_is_stopped(bundle_path: Path, memory_path: 
             with client.stream('GET', '/stream-rollout', params={
                     'from_memory': 'latest', 'repeat': True}) as stream:
                 assert next(stream.iter_lines()) == 'event: start'
-                process.terminate()  # while a client is there
-                assert process.wait(20.0) in (0, -15)
+                process.send_signal(signal.SIGINT)  # while a client is there
+                assert process.wait(60.0) == 130
+        assert 'Traceback' not in process.stderr.read()
     finally:
         process.kill()
         process.stderr.close()
