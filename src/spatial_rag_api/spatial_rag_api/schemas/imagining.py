@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from spatial_rag_api.limits import MAX_PLANS, MAX_STEPS
+from spatial_rag_api.limits import MAX_BANK, MAX_PLANS, MAX_STEPS
 from spatial_rag_api.schemas.numbers import Numbers
 from spatial_rag_api.schemas.poses import PoseOut
 from spatial_rag_api.schemas.starts import StartFields
@@ -70,6 +70,9 @@ class PredictRequest(StartFields):
          'pose': {'x_m': 1.0, 'y_m': 2.0, 'yaw_rad': 0.0}},
         {'z': Z_EXAMPLE, 'actions': [[0.5, 0.0]], 'memory': 'off'}]})
 
+    memory_count: int = Field(
+        16, ge=1, le=MAX_BANK, description='At most so many, nearest poses first; one step needs '
+        'fewer than a rollout, and 128 cost 40 ms in a dense memory')
     actions: Annotated[list[Numbers], Field(min_length=1, max_length=MAX_PLANS)] = Field(
         description='Actions [B, action_dim]; each is answered by itself')
 
