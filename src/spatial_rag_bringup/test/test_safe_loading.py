@@ -15,6 +15,8 @@ FORBIDDEN = {'eval', 'exec', 'os.system', 'os.popen', 'yaml.load', 'yaml.unsafe_
              'shelve.open', 'torch.hub.load', 'torch.package.PackageImporter', 'joblib.load',
              'importlib.util.spec_from_file_location', 'socket.create_server',
              'http.server.HTTPServer', 'socketserver.TCPServer'}
+LISTENERS = {'spatial_rag_api/main.py': ['socket.create_server']}
+"""What is there to be asked, on the address that it is told."""
 NEEDED = {'torch.load': ('weights_only', True), 'np.load': ('allow_pickle', False),
           'numpy.load': ('allow_pickle', False)}
 """Calls that are safe with this keyword alone."""
@@ -43,8 +45,9 @@ def dangers(text: str) -> list[str]:
 
 def test_no_package_runs_what_a_file_says_or_opens_a_port() -> None:
     assert len(SOURCES) > 200
-    found = {path.name: danger for path in SOURCES if (danger := dangers(path.read_text()))}
-    assert found == {}
+    found = {f'{path.parent.name}/{path.name}': danger for path in SOURCES
+             if (danger := dangers(path.read_text()))}
+    assert found == LISTENERS
 
 
 @pytest.mark.parametrize('text', [

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header
 
-from .writer_rig import Rig, STEP_NS, T0_NS, turned
+from .writer_rig import Rig, STEP_NS, stored_count, T0_NS, turned
 
 pytestmark = pytest.mark.ros
 
@@ -332,7 +332,7 @@ def test_nothing_waits_while_a_whole_life_is_forgotten(lab: Any, path: Path) -> 
         rig.stand(step, 1)
         step += 1
     assert (future.result().code, future.result().count) == (0, 20_000)
-    rig.probe.until(lambda: rig._count() == step)
+    rig.probe.until(lambda: stored_count(rig.path) == step)
     values = rig.diagnostics.wait('memory_writer', lambda _, values: (
         values['memories_stored'] == str(step)))
     assert (values['memories_lost'], values['memories_in_file']) == ('0', str(step))

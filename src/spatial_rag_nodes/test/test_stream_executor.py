@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import time
 from typing import Any
 
+from spatial_rag_msgs.srv import PauseWriting
 from spatial_rag_nodes.stream_executor import StreamExecutor
 
 import pytest
@@ -14,7 +15,6 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.service import Service
 from std_msgs.msg import Float32MultiArray
-from std_srvs.srv import Trigger
 
 pytestmark = pytest.mark.ros
 
@@ -28,7 +28,7 @@ class Counting(StreamExecutor):
 
     def can_execute(self, entity: Any) -> bool:
         found = super().can_execute(entity)
-        if isinstance(entity, Service) and entity.srv_type is Trigger:
+        if isinstance(entity, Service) and entity.srv_type is PauseWriting:
             self.turns.append(found)
         return found
 
@@ -42,14 +42,14 @@ class Subject:
         self.executor.add_node(self.node)
         self.heard = 0
         self.is_busy = False
-        self.node.create_service(Trigger, 'ask', self._answer)
-        self.client = self.node.create_client(Trigger, 'ask')
+        self.node.create_service(PauseWriting, 'ask', self._answer)
+        self.client = self.node.create_client(PauseWriting, 'ask')
         self.publisher = self.node.create_publisher(Float32MultiArray, 'stream', 10)
         self.node.create_subscription(
             Float32MultiArray, 'stream', self._hear, QoSProfile(depth=10))
 
-    def _answer(self, _: Any, response: Trigger.Response) -> Trigger.Response:
-        response.success = True
+    def _answer(self, _: Any, response: PauseWriting.Response) -> PauseWriting.Response:
+        response.message = 'paused'
         return response
 
     def _hear(self, _: Float32MultiArray) -> None:
@@ -58,7 +58,7 @@ class Subject:
             self.publisher.publish(Float32MultiArray())
 
     def ask(self) -> Any:
-        asked = self.client.call_async(Trigger.Request())
+        asked = self.client.call_async(PauseWriting.Request())
         self.executor.spin_until_future_complete(asked, timeout_sec=20.0)
         return asked.result()
 
@@ -78,19 +78,19 @@ def subject(ros_domain: int) -> Iterator[Subject]:
 
 def test_a_request_is_answered_where_nothing_else_comes(subject: Subject) -> None:
     for _ in range(3):
-        assert subject.ask().success
+        assert subject.ask().message == 'paused'
 
 
 def test_a_request_is_answered_though_messages_never_stop_coming(subject: Subject) -> None:
     subject.is_busy = True
     subject.publisher.publish(Float32MultiArray())
     for _ in range(20):
-        assert subject.ask().success
+        assert subject.ask().message == 'paused'
     assert subject.heard > 20
 
 
 def test_most_turns_of_a_stream_do_not_wait_for_services(subject: Subject) -> None:
-    assert subject.ask().success
+    assert subject.ask().message == 'paused'
     subject.is_busy = True
     subject.publisher.publish(Float32MultiArray())
     subject.executor.turns.clear()
