@@ -55,7 +55,8 @@ def _examples(measures: Measures) -> Goal:
 def _example_note(measures: Measures, found: ExamplesSaved) -> str:
     full = max(measures.plan.sizes)
     seeds, maps = measures.shared(
-        ('none', full), *(('memory', size) for size in measures.sizes('memory')))
+        *((name, full) for name in measures.targets(full)),
+        *(('memory', size) for size in measures.sizes('memory')))
     words = [f'{seeds} seeds, {maps} test maps']
     if found.at_most:
         words.append('the smallest size reaches it already: more may be saved')

@@ -65,13 +65,17 @@ class Measures:
         sizes, full = self.sizes('memory'), self.full_size('none')
         if len(sizes) < 2 or full is None:
             return None
-        targets = [name for name in ('none', 'none_twice', 'none_four') if self.cells(name, full)]
+        targets = self.targets(full)
         wanted = [*((name, full) for name in targets), *(('memory', size) for size in sizes)]
         found = self._together(wanted, group, step)
         if not found:
             return None
         target = functools.reduce(lambda one, other: one.lower(other), found[:len(targets)])
         return examples_saved(sizes, found[len(targets):], target, full)
+
+    def targets(self, full: int) -> list[str]:
+        """The models without memory of which the best is the target."""
+        return [name for name in ('none', 'none_twice', 'none_four') if self.cells(name, full)]
 
     def full_size(self, variant: str) -> int | None:
         """Full data: the largest size of the plan, if the variant has a cell there."""
