@@ -8,13 +8,13 @@ python -m spatial_rag_bringup.check_alive NODE … [--namespace NAME] [--timeout
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import sys
-import time
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.task import Future
 from rclpy.utilities import remove_ros_args
 
 _TIMEOUT_SEC = 10.0
@@ -43,38 +43,45 @@ def troubles_of(nodes: Sequence[str], timeout_sec: float,
     What is wrong with nodes that do not live: silent, or not active though they tried.
 
     nodes: with their namespace, without a leading slash.  ros_args: may hold --ros-args.  Other
-    errors, a camera that is silent
-    or a full disk, are no reason to start a node anew; they stand in /diagnostics.
+    errors, a camera that is silent or a full disk, are no reason to start a node anew; they stand
+    in /diagnostics.
     """
     troubles = dict.fromkeys(nodes, 'has not told its state on /diagnostics for '
                              f'{timeout_sec:g} s; look at its log')
     waiting = {f'spatial_rag: {node}': node for node in nodes}
 
-    def hear(message: DiagnosticArray) -> None:
+    def hear(message: DiagnosticArray) -> bool:
         for status in message.status:
-            node = waiting.pop(status.name, None)
-            if node is None:
-                continue
-            del troubles[node]
-            values = {value.key: value.value for value in status.values}
-            is_active = values.get('state', 'active') == 'active'
-            if not is_active and status.level == DiagnosticStatus.ERROR:
-                troubles[node] = f'does not work: {status.message}'
+            if (node := waiting.pop(status.name, None)) is not None:
+                del troubles[node]
+                if _has_failed(status):
+                    troubles[node] = f'does not work: {status.message}'
+        return not waiting
+    _listen(hear, timeout_sec, ros_args)
+    return troubles
 
-    context = rclpy.Context()
+
+def _has_failed(status: DiagnosticStatus) -> bool:
+    """Whether it tried to become active, and did not."""
+    values = {value.key: value.value for value in status.values}
+    return status.level == DiagnosticStatus.ERROR and values.get('state', 'active') != 'active'
+
+
+def _listen(hear: Callable[[DiagnosticArray], bool], timeout_sec: float,
+            ros_args: Sequence[str]) -> None:
+    """Hand on what comes on /diagnostics until `hear` has heard enough; or so long."""
+    context, enough = rclpy.Context(), Future()
     rclpy.init(context=context, args=list(ros_args))
     try:
         node = rclpy.create_node('check_alive', context=context, enable_rosout=False,
                                  start_parameter_services=False)
-        node.create_subscription(DiagnosticArray, '/diagnostics', hear, 10)
+        node.create_subscription(DiagnosticArray, '/diagnostics', lambda message: (
+            enough.set_result(None) if hear(message) else None), 10)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        end = time.monotonic() + timeout_sec
-        while waiting and (left := end - time.monotonic()) > 0:
-            executor.spin_once(timeout_sec=left)
+        executor.spin_until_future_complete(enough, timeout_sec)
     finally:
         context.try_shutdown()
-    return troubles
 
 
 if __name__ == '__main__':
