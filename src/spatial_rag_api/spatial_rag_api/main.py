@@ -28,7 +28,8 @@ _PACKAGES = ('fastapi', 'h11', 'prometheus_client', 'pydantic', 'sse_starlette',
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C (130); 1 with one line on stderr where it cannot begin."""
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format='%(levelname)s %(name)s: %(message)s')
+    logging.basicConfig(format='%(levelname)s %(name)s: %(message)s')
+    _LOG.setLevel(logging.INFO)  # others tell which of their parts they load
     try:
         _serve(config_from(arguments, os.environ))
     except KeyboardInterrupt:  # uvicorn has ended all in order, and passes it on
